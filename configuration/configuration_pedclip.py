@@ -1,0 +1,217 @@
+# Copyright 2026 The PedCLIP contributors. Licensed under the Apache License, Version 2.0.
+"""PedCLIP's configuration: the ViT with its experts, the text encoder, and what joins them."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig
+from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
+
+from .hub_folder_pedclip import SelfContainedMixin
+
+
+# Ours: the paper counts 23 anatomical regions and names only chest, wrist, forearm, hip and knee. One expert each, in
+# this order.
+BODY_PARTS = (
+    "abdomen",
+    "ankle",
+    "cervical_spine",
+    "chest",
+    "clavicle",
+    "elbow",
+    "face",
+    "femur",
+    "finger",
+    "foot",
+    "forearm",
+    "hand",
+    "hip",
+    "humerus",
+    "knee",
+    "lower_leg",
+    "lumbar_spine",
+    "pelvis",
+    "shoulder",
+    "skull",
+    "thoracic_spine",
+    "whole_spine",
+    "wrist",
+)
+
+# What each Auto class opens, file by file, in a folder on the Hub
+MODEL_AUTO_MAP = {
+    "AutoConfig": "configuration_pedclip.PedCLIPConfig",
+    "AutoModel": "modeling_pedclip.PedCLIPModel",
+    "AutoModelForZeroShotImageClassification": "modeling_pedclip.PedCLIPModel",
+    "AutoModelForImageClassification": "modeling_pedclip.PedCLIPForImageClassification",
+}
+VISION_AUTO_MAP = {
+    "AutoConfig": "configuration_pedclip.PedCLIPVisionConfig",
+    "AutoModel": "modeling_pedclip.PedCLIPVisionModel",
+}
+
+
+@strict
+class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
+    r"""The image tower: a ViT whose MLP is replaced by a Mixture of Body-part Experts (MoBE) in chosen layers.
+
+    The ViT's fields are those of `ViTConfig`; the defaults are ViT-B/16 at 224 pixels, the paper's. Further:
+
+    Args:
+        mobe_layers (`list[int]`, *optional*, defaults to the last layer, `[11]`):
+            Layers, counted from 0, whose MLP is a MoBE. The paper's best model has it in the last layer only (Fig. 4).
+            An empty list is a plain ViT.
+        num_experts (`int`, *optional*, defaults to 23):
+            Experts in each MoBE, one per body part.
+        expert_intermediate_size (`int`, *optional*):
+            Width inside each expert. `None`: the same as `intermediate_size`, as in the paper.
+
+    Example:
+
+    ```python
+    >>> from pedclip import PedCLIPVisionConfig, PedCLIPVisionModel
+
+    >>> config = PedCLIPVisionConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, mobe_layers=[1])
+    >>> model = PedCLIPVisionModel(config)
+    ```"""
+
+    model_type = "pedclip_vision_model"
+    base_config_key = "vision_config"
+
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float | int = 0.0
+    attention_probs_dropout_prob: float | int = 0.0
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    image_size: int = 224
+    patch_size: int = 16
+    num_channels: int = 3
+    qkv_bias: bool = True
+    mobe_layers: list[int] | tuple[int, ...] | None = None
+    num_experts: int = 23
+    expert_intermediate_size: int | None = None
+
+    def __post_init__(self, **kwargs):
+        self.mobe_layers = [11] if self.mobe_layers is None else list(self.mobe_layers)
+        if self.expert_intermediate_size is None:
+            self.expert_intermediate_size = self.intermediate_size
+        self.auto_map = {**VISION_AUTO_MAP, **kwargs.pop("auto_map", {})}
+        super().__post_init__(**kwargs)
+
+    def validate_architecture(self):
+        """Part of `@strict`: what is wrong, the rule, and the way out, when the config is made and when it is saved."""
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size is {self.hidden_size} and num_attention_heads is {self.num_attention_heads}; the width "
+                "must be a multiple of the number of heads"
+            )
+        if self.patch_size < 1 or self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size is {self.image_size} and patch_size is {self.patch_size}; the image must be a whole "
+                f"number of patches wide, for example image_size={max(self.image_size // max(self.patch_size, 1), 1) * max(self.patch_size, 1)}"
+            )
+        wrong = [layer for layer in self.mobe_layers if not 0 <= layer < self.num_hidden_layers]
+        if wrong:
+            raise ValueError(
+                f"mobe_layers holds {wrong}, but the tower has {self.num_hidden_layers} layers, counted from 0; choose "
+                f"from 0 to {self.num_hidden_layers - 1}, for example mobe_layers=[{self.num_hidden_layers - 1}] for "
+                "the last"
+            )
+        if len(set(self.mobe_layers)) < len(self.mobe_layers):
+            raise ValueError(f"mobe_layers is {self.mobe_layers}; name each layer once")
+        if self.num_experts < 1:
+            raise ValueError(
+                f"num_experts is {self.num_experts}; a MoBE needs at least 1 expert (mobe_layers=[] is a plain ViT)"
+            )
+        if self.expert_intermediate_size < 1:
+            raise ValueError(
+                f"expert_intermediate_size is {self.expert_intermediate_size}; give at least 1, or None for "
+                f"intermediate_size ({self.intermediate_size})"
+            )
+
+
+@strict
+class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
+    r"""The whole model: both towers, the shared space, the temperature, and the names of the body parts.
+
+    Args:
+        vision_config (`dict` or `PedCLIPVisionConfig`, *optional*):
+            The image tower.
+        text_config (`dict` or `PreTrainedConfig`, *optional*):
+            The text tower: the config of any BERT-family encoder (`model_type` names which; `"bert"` if it does not).
+        projection_dim (`int`, *optional*):
+            Width of the shared space. `None`: the text tower's width. A tower of that width has no projection, as in
+            the paper's equations; one of another width gets a linear one without bias.
+        logit_scale_init_value (`float`, *optional*, defaults to 2.6593):
+            log(1 / temperature) at the start; 2.6593 is a temperature of 0.07. Ours: the paper gives no value.
+        logit_scale_max (`float`, *optional*, defaults to 4.6052):
+            Upper limit of the learnable log(1 / temperature), here log(100), as in CLIP. Ours.
+        gate_loss_weight (`float`, *optional*, defaults to 1.0):
+            lambda, the weight of the gate's cross-entropy, where `forward` is given none.
+        mask_identical_texts (`bool`, *optional*, defaults to `False`):
+            Ours, off in the paper's recipe: items of a batch with the same text as an item's own are not its
+            negatives. Captions made from labels repeat.
+        body_parts (`list[str]`, *optional*):
+            One name for each expert, in order. `None`: the 23 of `BODY_PARTS`.
+
+    Example:
+
+    ```python
+    >>> from pedclip import PedCLIPConfig, PedCLIPModel
+
+    >>> small = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
+    >>> config = PedCLIPConfig(vision_config={**small, "mobe_layers": [1]}, text_config={**small, "vocab_size": 99})
+    >>> model = PedCLIPModel(config)
+    ```"""
+
+    model_type = "pedclip"
+    sub_configs_defaults = {
+        "vision_config": PedCLIPVisionConfig,
+        "text_config": SubConfigSpec(config_class=AutoConfig, model_type="bert"),
+    }
+
+    vision_config: dict | PreTrainedConfig | None = None
+    text_config: dict | PreTrainedConfig | None = None
+    projection_dim: int | None = None
+    logit_scale_init_value: float | int = 2.6592600369327783
+    logit_scale_max: float | int = 4.605170185988092
+    gate_loss_weight: float | int = 1.0
+    mask_identical_texts: bool = False
+    body_parts: list[str] | tuple[str, ...] | None = None
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs):
+        self.body_parts = list(BODY_PARTS if self.body_parts is None else self.body_parts)
+        self.auto_map = {**MODEL_AUTO_MAP, **kwargs.pop("auto_map", {})}
+        super().__post_init__(**kwargs)
+
+    @property
+    def shared_dim(self) -> int:
+        """Width of the space in which images and texts are compared."""
+        return self.projection_dim if self.projection_dim is not None else self.text_config.hidden_size
+
+    def validate_architecture(self):
+        """Part of `@strict`: what is wrong, the rule, and the way out, when the config is made and when it is saved."""
+        names, experts = len(self.body_parts), self.vision_config.num_experts
+        if names != experts:
+            raise ValueError(
+                f"body_parts has {names} names and vision_config.num_experts is {experts}; each expert needs one name: "
+                f"pass body_parts=[...] with {experts} names, or num_experts={names}"
+            )
+        repeated = sorted({name for name in self.body_parts if self.body_parts.count(name) > 1})
+        if repeated:
+            raise ValueError(f"body_parts holds {repeated} more than once; each expert needs a name of its own")
+        if self.projection_dim is not None and self.projection_dim < 1:
+            raise ValueError(f"projection_dim is {self.projection_dim}; give at least 1, or None for the text's width")
+        if self.logit_scale_init_value > self.logit_scale_max:
+            raise ValueError(
+                f"logit_scale_init_value is {self.logit_scale_init_value}, above logit_scale_max "
+                f"({self.logit_scale_max}); both are log(1 / temperature)"
+            )
+        if self.gate_loss_weight < 0:
+            raise ValueError(f"gate_loss_weight is {self.gate_loss_weight}; lambda must not be negative")
+
+
+__all__ = ["BODY_PARTS", "PedCLIPConfig", "PedCLIPVisionConfig"]

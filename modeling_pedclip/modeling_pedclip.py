@@ -1,0 +1,633 @@
+# Copyright 2026 The PedCLIP contributors. Licensed under the Apache License, Version 2.0.
+"""PedCLIP: a ViT with body-part experts and a BERT, trained to agree on X-rays and their reports."""
+
+# Shapes: B batch, T tokens ([IMG] first, then patches), D width, H heads, E experts, C shared width
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, ViTModel
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPooling, ImageClassifierOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.processing_utils import Unpack
+from transformers.utils import ModelOutput, TransformersKwargs, auto_docstring
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from ..configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionConfig
+from ..configuration.hub_folder_pedclip import SelfContainedMixin
+from .losses_pedclip import contrastive_losses, gate_loss, same_text
+from .mobe_pedclip import PedCLIPBodyPartGate, PedCLIPExperts, PedCLIPMoBE
+
+
+@auto_docstring(custom_intro="What the image tower returns.")
+@dataclass
+class PedCLIPVisionOutput(ModelOutput):
+    r"""
+    last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_patches + 1, hidden_size)`):
+        The normed tokens of the last layer, [IMG] first.
+    pooler_output (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
+        The [IMG] token, v_IMG of the paper; from `get_image_features`, projected to the shared space.
+    router_logits (`tuple(torch.FloatTensor)`):
+        For each MoBE layer, in order, the gate's logits of shape `(batch_size, num_experts)`.
+    """
+
+    last_hidden_state: torch.FloatTensor | None = None
+    pooler_output: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    router_logits: tuple[torch.FloatTensor, ...] | None = None
+
+
+@auto_docstring(custom_intro="What PedCLIP returns.")
+@dataclass
+class PedCLIPOutput(ModelOutput):
+    r"""
+    loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
+        contrastive_loss + gate_weight * gate_loss.
+    contrastive_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
+        Half image_to_text_loss, half text_to_image_loss.
+    image_to_text_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
+        Eq. 3, averaged over the batch of all processes.
+    text_to_image_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
+        Eq. 4, averaged over the batch of all processes.
+    gate_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned with `return_loss=True` and `body_part`):
+        Cross-entropy of the gate against the body part, before its weight.
+    logits_per_image (`torch.FloatTensor` of shape `(image_batch_size, text_batch_size)`):
+        Cosine of image and text, divided by the temperature.
+    logits_per_text (`torch.FloatTensor` of shape `(text_batch_size, image_batch_size)`):
+        The transpose of logits_per_image.
+    text_embeds (`torch.FloatTensor` of shape `(batch_size, shared_dim)`):
+        Texts in the shared space, of length 1.
+    image_embeds (`torch.FloatTensor` of shape `(batch_size, shared_dim)`):
+        Images in the shared space, of length 1.
+    router_logits (`tuple(torch.FloatTensor)`):
+        For each MoBE layer, in order, the gate's logits of shape `(batch_size, num_experts)`.
+    text_model_output (`BaseModelOutputWithPooling`):
+        What the text tower returned.
+    vision_model_output (`PedCLIPVisionOutput`):
+        What the image tower returned.
+    """
+
+    loss: torch.FloatTensor | None = None
+    contrastive_loss: torch.FloatTensor | None = None
+    image_to_text_loss: torch.FloatTensor | None = None
+    text_to_image_loss: torch.FloatTensor | None = None
+    gate_loss: torch.FloatTensor | None = None
+    logits_per_image: torch.FloatTensor | None = None
+    logits_per_text: torch.FloatTensor | None = None
+    text_embeds: torch.FloatTensor | None = None
+    image_embeds: torch.FloatTensor | None = None
+    router_logits: tuple[torch.FloatTensor, ...] | None = None
+    text_model_output: BaseModelOutputWithPooling | None = None
+    vision_model_output: PedCLIPVisionOutput | None = None
+
+    def to_tuple(self) -> tuple:
+        towers = ("text_model_output", "vision_model_output")
+        return tuple(self[key].to_tuple() if key in towers else self[key] for key in self.keys())
+
+
+class PedCLIPVisionEmbeddings(nn.Module):
+    """Patches and the [IMG] token with their learned positions: (B, channels, height, width) -> (B, T, D)."""
+
+    def __init__(self, config: PedCLIPVisionConfig):
+        super().__init__()
+        self.image_size = config.image_size
+        self.patch_size = config.patch_size
+        self.num_channels = config.num_channels
+        patches = (config.image_size // config.patch_size) ** 2
+        self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+        self.position_embeddings = nn.Parameter(torch.empty(1, patches + 1, config.hidden_size))
+        self.patch_embeddings = nn.Conv2d(
+            config.num_channels, config.hidden_size, kernel_size=config.patch_size, stride=config.patch_size
+        )
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def interpolate_pos_encoding(self, height: int, width: int) -> torch.Tensor:
+        """The position embeddings, resampled for another image size: (1, T, D)."""
+        img_position, patch_positions = self.position_embeddings[:, :1], self.position_embeddings[:, 1:]
+        side = self.image_size // self.patch_size
+        grid = patch_positions.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        size = (height // self.patch_size, width // self.patch_size)
+        grid = nn.functional.interpolate(grid, size=size, mode="bicubic", align_corners=False)
+        return torch.cat((img_position, grid.flatten(2).transpose(1, 2)), dim=1)
+
+    def forward(self, pixel_values: torch.Tensor, interpolate_pos_encoding: bool = False) -> torch.Tensor:
+        channels, height, width = pixel_values.shape[1:]
+        if channels != self.num_channels:
+            raise ValueError(
+                f"pixel_values has {channels} channels and the model takes {self.num_channels}; use the model's own "
+                "image processor, which repeats a grey image"
+            )
+        if (height, width) != (self.image_size, self.image_size) and not interpolate_pos_encoding:
+            raise ValueError(
+                f"pixel_values is {height} x {width} and the model takes {self.image_size} x {self.image_size}; use "
+                "the model's own image processor, or pass interpolate_pos_encoding=True"
+            )
+        patches = self.patch_embeddings(pixel_values).flatten(2).transpose(1, 2)
+        tokens = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), dim=1)
+        positions = self.interpolate_pos_encoding(height, width) if interpolate_pos_encoding else self.position_embeddings
+        return self.dropout(tokens + positions)
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Unpack[TransformersKwargs],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention written out; what `attn_implementation="eager"` runs, and the one that returns its weights."""
+    attn_weights = query @ key.transpose(2, 3) * scaling
+    if attention_mask is not None:
+        attn_weights = attn_weights + attention_mask
+    at_least_float32 = torch.promote_types(query.dtype, torch.float32)
+    attn_weights = attn_weights.softmax(dim=-1, dtype=at_least_float32).to(query.dtype)
+    attn_weights = nn.functional.dropout(attn_weights, p=dropout, training=module.training)
+    return (attn_weights @ value).transpose(1, 2).contiguous(), attn_weights
+
+
+class PedCLIPVisionAttention(nn.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, config: PedCLIPVisionConfig):
+        super().__init__()
+        self.config = config
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_dim**-0.5
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.is_causal = False
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qkv_bias)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qkv_bias)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qkv_bias)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self, hidden_states: torch.Tensor, num_queries: int | None = None, **kwargs: Unpack[TransformersKwargs]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(B, T, D) -> (B, T, D), or with `num_queries` the first so many tokens alone, which still see all."""
+        queries = hidden_states if num_queries is None else hidden_states[:, :num_queries]
+
+        def heads(projected: torch.Tensor) -> torch.Tensor:
+            return projected.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, H, T, D / H)
+
+        attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        attn_output, attn_weights = attention_interface(
+            self,
+            heads(self.q_proj(queries)),
+            heads(self.k_proj(hidden_states)),
+            heads(self.v_proj(hidden_states)),
+            None,
+            dropout=self.attention_dropout if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return self.o_proj(attn_output.flatten(2)), attn_weights
+
+
+class PedCLIPVisionMLP(nn.Module):
+    """The plain MLP of the layers that have no experts."""
+
+    def __init__(self, config: PedCLIPVisionConfig):
+        super().__init__()
+        self.activation_fn = ACT2FN[config.hidden_act]
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return self.fc2(self.activation_fn(self.fc1(hidden_states)))
+
+
+class PedCLIPVisionLayer(GradientCheckpointingLayer):
+    """One pre-norm transformer layer (Fig. 3): norm, attention, add, norm, MLP or MoBE, add."""
+
+    def __init__(self, config: PedCLIPVisionConfig, layer_idx: int):
+        super().__init__()
+        self.has_experts = layer_idx in config.mobe_layers
+        self.layernorm_before = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention = PedCLIPVisionAttention(config)
+        self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = PedCLIPMoBE(config) if self.has_experts else PedCLIPVisionMLP(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        forced_experts: torch.Tensor | None = None,
+        num_queries: int | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The layer's tokens and, where it has experts, its gate's logits (B, E).
+
+        The logits are returned, not only recorded: under gradient checkpointing what is returned carries gradients.
+        """
+        attended, _ = self.attention(self.layernorm_before(hidden_states), num_queries, **kwargs)
+        hidden_states = hidden_states[:, : attended.shape[1]] + self.dropout(attended)
+
+        normed = self.layernorm_after(hidden_states)
+        router_logits = None
+        if self.has_experts:
+            mixed, router_logits = self.mlp(normed, forced_experts)
+        else:
+            mixed = self.mlp(normed)
+        return hidden_states + self.dropout(mixed), router_logits
+
+
+@auto_docstring
+class PedCLIPPreTrainedModel(SelfContainedMixin, PreTrainedModel):
+    config: PedCLIPConfig
+    base_model_prefix = "pedclip"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["PedCLIPVisionEmbeddings", "PedCLIPVisionLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {
+        "hidden_states": PedCLIPVisionLayer,
+        "attentions": PedCLIPVisionAttention,
+        "router_logits": OutputRecorder(PedCLIPBodyPartGate),
+    }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        """As ViT: truncated normal for positions and [IMG], normal for the rest, zero for biases."""
+        super()._init_weights(module)
+        std = self.config.initializer_range
+        if isinstance(module, PedCLIPVisionEmbeddings):
+            init.trunc_normal_(module.position_embeddings, mean=0.0, std=std)
+            init.trunc_normal_(module.cls_token, mean=0.0, std=std)
+        elif isinstance(module, PedCLIPExperts):
+            init.normal_(module.up_proj, mean=0.0, std=std)
+            init.normal_(module.down_proj, mean=0.0, std=std)
+            init.zeros_(module.up_bias)
+            init.zeros_(module.down_bias)
+        elif isinstance(module, PedCLIPModel):
+            init.constant_(module.logit_scale, self.config.logit_scale_init_value)
+
+
+@auto_docstring(custom_intro="The image tower of PedCLIP: a ViT with a Mixture of Body-part Experts in chosen layers.")
+class PedCLIPVisionModel(PedCLIPPreTrainedModel):
+    config: PedCLIPVisionConfig
+    base_model_prefix = "vision_model"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    _input_embed_layer = "patch_embeddings"
+    # a whole PedCLIP opens as its image tower: the rest is left out on purpose
+    _keys_to_ignore_on_load_unexpected = [r"^text_model\.", r"^(text|visual)_projection\.", r"^logit_scale$"]
+
+    def __init__(self, config: PedCLIPVisionConfig):
+        super().__init__(config)
+        self.embeddings = PedCLIPVisionEmbeddings(config)
+        self.layers = nn.ModuleList([PedCLIPVisionLayer(config, index) for index in range(config.num_hidden_layers)])
+        self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embeddings.patch_embeddings
+
+    @torch.no_grad()
+    def copy_from_vit(self, vit: ViTModel):
+        """Takes over a ViT's weights; the MLP of a layer with experts goes into each of them."""
+        mine = self.state_dict()
+        for name, weight in vit.state_dict().items():
+            name = name.replace("patch_embeddings.projection", "patch_embeddings")
+            target = mine.get(name)
+            if target is None:  # the layer has experts: mlp.fc1.weight is mlp.experts.up_proj, without its first axis
+                layer, _, part = name.partition("mlp.")
+                linear, kind = part.split(".")
+                side = {"fc1": "up", "fc2": "down"}[linear]
+                target = mine[f"{layer}mlp.experts.{side}_{'proj' if kind == 'weight' else 'bias'}"]
+            if target.shape[target.ndim - weight.ndim :] != weight.shape:
+                raise ValueError(
+                    f"{name} of the ViT is {tuple(weight.shape)} and does not fit {tuple(target.shape)}; leave the "
+                    "vision_ fields as the ViT has them (image_size, patch_size, hidden_size, intermediate_size, "
+                    "expert_intermediate_size)"
+                )
+            target.copy_(weight)
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    @auto_docstring
+    def forward(
+        self,
+        pixel_values: torch.FloatTensor | None = None,
+        forced_experts: torch.LongTensor | None = None,
+        img_token_only: bool = False,
+        interpolate_pos_encoding: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> PedCLIPVisionOutput:
+        r"""
+        forced_experts (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+            Teacher forcing: the one expert of each image, or -100 for the gate's own mixture.
+        img_token_only (`bool`, *optional*, defaults to `False`):
+            Leave the patches out of the last layer's output, which then holds the [IMG] token alone. Exact: the [IMG]
+            token sees every patch all the same.
+        """
+        if pixel_values is None:
+            raise ValueError("You have to specify pixel_values")
+        # callers move inputs to the model's device, but not always to its dtype
+        hidden_states = self.embeddings(
+            pixel_values.to(self.embeddings.patch_embeddings.weight.dtype), interpolate_pos_encoding
+        )
+        router_logits = []
+        last = len(self.layers) - 1
+        for index, layer in enumerate(self.layers):
+            num_queries = 1 if img_token_only and index == last else None
+            hidden_states, layer_logits = layer(hidden_states, forced_experts, num_queries, **kwargs)
+            if layer_logits is not None:
+                router_logits.append(layer_logits)
+        hidden_states = self.layernorm(hidden_states)
+        return PedCLIPVisionOutput(
+            last_hidden_state=hidden_states, pooler_output=hidden_states[:, 0], router_logits=tuple(router_logits)
+        )
+
+
+def _text_class(config) -> tuple[type[PreTrainedModel], dict[str, bool]]:
+    """The encoder class of a BERT-family config, and what leaves its pooling layer out: [CLS] itself is used."""
+    model_class = MODEL_MAPPING[type(config)]
+    takes_pooling = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    return model_class, {"add_pooling_layer": False} if takes_pooling else {}
+
+
+@auto_docstring(custom_intro="PedCLIP: X-rays and report texts in one space, with a mixture of body-part experts.")
+class PedCLIPModel(PedCLIPPreTrainedModel):
+    def __init__(self, config: PedCLIPConfig):
+        super().__init__(config)
+        self.vision_model = PedCLIPVisionModel._from_config(config.vision_config)
+        text_class, no_pooling = _text_class(config.text_config)
+        self.text_model = text_class._from_config(config.text_config, **no_pooling)
+
+        def projection(width: int) -> nn.Module:
+            return nn.Identity() if width == config.shared_dim else nn.Linear(width, config.shared_dim, bias=False)
+
+        self.visual_projection = projection(config.vision_config.hidden_size)
+        self.text_projection = projection(config.text_config.hidden_size)
+        self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init_value)))
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.text_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module):
+        self.text_model.set_input_embeddings(value)
+
+    @can_return_tuple
+    @auto_docstring
+    def get_text_features(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutputWithPooling:
+        r"""
+        Returns:
+            `BaseModelOutputWithPooling`: `pooler_output` of shape `(batch_size, shared_dim)` is the [CLS] token in the
+            shared space, not yet of length 1.
+        """
+        optional = {"token_type_ids": token_type_ids, "position_ids": position_ids}
+        kwargs = {**kwargs, **{key: value for key, value in optional.items() if value is not None}}
+        outputs = self.text_model(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=outputs.last_hidden_state,
+            pooler_output=self.text_projection(outputs.last_hidden_state[:, 0]),
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    @can_return_tuple
+    @auto_docstring
+    def get_image_features(
+        self,
+        pixel_values: torch.FloatTensor,
+        forced_experts: torch.LongTensor | None = None,
+        img_token_only: bool = False,
+        interpolate_pos_encoding: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> PedCLIPVisionOutput:
+        r"""
+        forced_experts (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+            Teacher forcing: the one expert of each image, or -100 for the gate's own mixture.
+        img_token_only (`bool`, *optional*, defaults to `False`):
+            Leave the patches out of the last layer's output.
+
+        Returns:
+            `PedCLIPVisionOutput`: `pooler_output` of shape `(batch_size, shared_dim)` is the [IMG] token in the shared
+            space, not yet of length 1.
+        """
+        outputs = self.vision_model(
+            pixel_values=pixel_values,
+            forced_experts=forced_experts,
+            img_token_only=img_token_only,
+            interpolate_pos_encoding=interpolate_pos_encoding,
+            return_dict=True,
+            **kwargs,
+        )
+        outputs.pooler_output = self.visual_projection(outputs.pooler_output)
+        return outputs
+
+    @can_return_tuple
+    @auto_docstring
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        pixel_values: torch.FloatTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        body_part: torch.LongTensor | None = None,
+        teacher_forcing: bool = False,
+        gate_weight: float | torch.Tensor | None = None,
+        return_loss: bool | None = None,
+        interpolate_pos_encoding: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> PedCLIPOutput:
+        r"""
+        body_part (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+            Index of each image's body part in `config.body_parts`, or -100 where it is unknown.
+        teacher_forcing (`bool`, *optional*, defaults to `False`):
+            Let `body_part` pick each image's expert instead of the gate (the paper's first 10 of 50 epochs).
+        gate_weight (`float`, *optional*):
+            lambda, the weight of the gate's loss. `None`: `config.gate_loss_weight`.
+        return_loss (`bool`, *optional*):
+            Whether to return the losses. Images and texts are then pairs, in order, and in the last layer the patches
+            are left out, since no loss reads them.
+
+        Example:
+
+        ```python
+        >>> import torch
+        >>> from pedclip import PedCLIPConfig, PedCLIPModel
+
+        >>> small = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
+        >>> vision = {**small, "image_size": 32, "mobe_layers": [1]}
+        >>> model = PedCLIPModel(PedCLIPConfig(vision_config=vision, text_config={**small, "vocab_size": 99}))
+        >>> output = model(input_ids=torch.tensor([[1, 5, 2], [1, 7, 2]]), pixel_values=torch.randn(3, 3, 32, 32))
+        >>> output.logits_per_image.shape
+        torch.Size([3, 2])
+        ```"""
+        if input_ids is None or pixel_values is None:
+            missing = "input_ids" if input_ids is None else "pixel_values"
+            raise ValueError(
+                f"{missing} is missing; PedCLIPModel compares images with texts and needs both. For one side alone use "
+                "get_image_features or get_text_features"
+            )
+        if teacher_forcing and body_part is None:
+            raise ValueError("teacher_forcing=True needs body_part, the label that picks each image's expert")
+        if return_loss and len(input_ids) != len(pixel_values):
+            raise ValueError(
+                f"return_loss=True needs pairs, but there are {len(pixel_values)} images and {len(input_ids)} texts"
+            )
+        vision_config = self.config.vision_config
+        all_tokens_wanted = kwargs.get("output_hidden_states", vision_config.output_hidden_states) or kwargs.get(
+            "output_attentions", vision_config.output_attentions
+        )
+        vision_outputs = self.get_image_features(
+            pixel_values,
+            forced_experts=body_part if teacher_forcing else None,
+            img_token_only=bool(return_loss and not all_tokens_wanted),
+            interpolate_pos_encoding=interpolate_pos_encoding,
+            return_dict=True,
+            **kwargs,
+        )
+        text_outputs = self.get_text_features(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            return_dict=True,
+            **kwargs,
+        )
+        image_embeds = nn.functional.normalize(vision_outputs.pooler_output, dim=-1)
+        text_embeds = nn.functional.normalize(text_outputs.pooler_output, dim=-1).to(image_embeds.device)
+        logit_scale = self.logit_scale.clamp(max=self.config.logit_scale_max).exp().to(image_embeds.device)
+        logits_per_image = logit_scale * image_embeds @ text_embeds.T
+
+        output = PedCLIPOutput(
+            logits_per_image=logits_per_image,
+            logits_per_text=logits_per_image.T,
+            text_embeds=text_embeds,
+            image_embeds=image_embeds,
+            router_logits=vision_outputs.router_logits,
+            text_model_output=text_outputs,
+            vision_model_output=vision_outputs,
+        )
+        if return_loss:
+            identical = None
+            if self.config.mask_identical_texts:
+                identical = same_text(input_ids, attention_mask, self.config.text_config.max_position_embeddings)
+            output.image_to_text_loss, output.text_to_image_loss = contrastive_losses(
+                image_embeds, text_embeds, logit_scale, identical
+            )
+            output.loss = output.contrastive_loss = (output.image_to_text_loss + output.text_to_image_loss) / 2
+            if body_part is not None and vision_outputs.router_logits:
+                weight = self.config.gate_loss_weight if gate_weight is None else gate_weight
+                output.gate_loss = gate_loss(vision_outputs.router_logits, body_part)
+                output.loss = output.contrastive_loss + weight * output.gate_loss
+        return output
+
+    @classmethod
+    def from_vision_text_pretrained(cls, vision: str, text: str, **kwargs) -> "PedCLIPModel":
+        r"""Starts PedCLIP from a pretrained ViT and a pretrained BERT.
+
+        The ViT's MLP is copied into every expert of its layer: whatever the gate says, the image tower begins as that
+        ViT. What the two do not hold (gates, and projections where widths differ) is new.
+
+        Args:
+            vision (`str`):
+                A ViT: its id on the Hub (`"google/vit-base-patch16-224"`) or a folder.
+            text (`str`):
+                A BERT-family encoder: its id on the Hub (`"emilyalsentzer/Bio_ClinicalBERT"`) or a folder.
+            kwargs:
+                Fields of `PedCLIPConfig`. Those that begin with `vision_` or `text_` change a field of that tower's
+                config, for example `vision_mobe_layers=[10, 11]`.
+
+        Returns:
+            `PedCLIPModel`: in evaluation mode, on the CPU.
+        """
+        towers = {"vision": {}, "text": {}}
+        for key in [key for key in kwargs if key.startswith(("vision_", "text_"))]:
+            tower, field = key.split("_", 1)
+            towers[tower][field] = kwargs.pop(key)
+
+        vision_config = AutoConfig.from_pretrained(vision)
+        if vision_config.model_type != "vit":
+            raise ValueError(
+                f"{vision} is a {vision_config.model_type!r}, and the image tower starts from a 'vit', for example "
+                "google/vit-base-patch16-224"
+            )
+        vit = ViTModel.from_pretrained(vision, add_pooling_layer=False)
+        shared = set(vit.config.to_dict()) & set(PedCLIPVisionConfig().to_dict())
+        shared -= {"model_type", "auto_map", "architectures", "transformers_version", "dtype"}
+        vision_fields = {key: vit.config.to_dict()[key] for key in shared} | towers["vision"]
+        if "mobe_layers" not in towers["vision"]:
+            vision_fields["mobe_layers"] = [vision_fields["num_hidden_layers"] - 1]
+        text_config = AutoConfig.from_pretrained(text, **towers["text"])
+        config = cls.config_class(
+            vision_config=vision_fields, text_config=text_config.to_dict(), **kwargs
+        )
+        model = cls(config)
+        text_class, no_pooling = _text_class(text_config)
+        pretrained_text = text_class.from_pretrained(text, config=text_config, **no_pooling)
+        model.text_model.load_state_dict(pretrained_text.state_dict())
+        model.vision_model.copy_from_vit(vit)
+        return model.eval()
+
+
+@auto_docstring(custom_intro="The image tower of PedCLIP with a linear classifier on its [IMG] token.")
+class PedCLIPForImageClassification(PedCLIPPreTrainedModel):
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    _keys_to_ignore_on_load_unexpected = PedCLIPVisionModel._keys_to_ignore_on_load_unexpected
+
+    def __init__(self, config: PedCLIPConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.vision_model = PedCLIPVisionModel._from_config(config.vision_config)
+        width = config.vision_config.hidden_size
+        self.classifier = nn.Linear(width, config.num_labels) if config.num_labels > 0 else nn.Identity()
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.vision_model.get_input_embeddings()
+
+    @can_return_tuple
+    @auto_docstring
+    def forward(
+        self,
+        pixel_values: torch.FloatTensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> ImageClassifierOutput:
+        r"""
+        labels (`torch.Tensor`, *optional*):
+            Of shape `(batch_size,)` and integer for one label an image (cross-entropy), of shape
+            `(batch_size, num_labels)` and float for several (binary cross-entropy). `config.problem_type` says which;
+            where it is not set, the labels' type does.
+        """
+        outputs: PedCLIPVisionOutput = self.vision_model(pixel_values, return_dict=True, **kwargs)
+        logits = self.classifier(outputs.pooler_output)
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels, logits, self.config, **kwargs)
+        return ImageClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+__all__ = ["PedCLIPForImageClassification", "PedCLIPModel", "PedCLIPPreTrainedModel", "PedCLIPVisionModel"]

@@ -1,0 +1,125 @@
+"""Would this folder work for someone who has nothing but it? The checks behind `pedclip check`."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import ModelCard
+
+PICKLE_SUFFIXES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
+PICKLE_START = re.compile(rb"\x80[\x02-\x05]")  # the first two bytes of every pickle since protocol 2
+NEEDED_FILES = ("config.json", "model.safetensors", "README.md", "LICENSE")
+CARD_FIELDS = ("license", "library_name", "pipeline_tag", "language", "tags")
+CARD_PHRASES = ("not a medical device", "## Intended use", "## Training data", "## Results", "## Citation")
+# Where people's files lie on Linux, macOS and Windows, unless it is the end of a web address
+MACHINE_PATH = re.compile(r"(?<![\w./~-])/(?:home|root|tmp|Users|mnt|var/folders)/[\w.-]+|\b[A-Za-z]:\\{1,2}Users\b")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+def check_folder(folder: str | os.PathLike) -> list[Check]:
+    """Every check of a Hub folder: first its files, then opening it in a process that has never heard of PedCLIP."""
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} is not a model folder: it has no config.json")
+    return [
+        check_files(folder),
+        check_no_pickle(folder),
+        check_no_machine_paths(folder),
+        check_card(folder),
+        *check_fresh_process(folder),
+    ]
+
+
+def table(checks: list[Check]) -> str:
+    width = max(len(check.name) for check in checks)
+    return "\n".join(
+        f"{'ok  ' if check.ok else 'FAIL'}  {check.name:{width}}  {check.detail}".rstrip() for check in checks
+    )
+
+
+def check_files(folder: Path) -> Check:
+    code = [reference.split(".")[0] + ".py" for reference in _auto_map(folder).values()]
+    weights_in_parts = (folder / "model.safetensors.index.json").is_file()
+    needed = [name for name in (*NEEDED_FILES, *code) if not (weights_in_parts and name == "model.safetensors")]
+    missing = sorted({name for name in needed if not (folder / name).is_file()})
+    if not code:
+        return Check("files", False, "config.json has no auto_map: AutoModel cannot find the code")
+    detail = f"missing: {', '.join(missing)}" if missing else f"{len(list(folder.iterdir()))} files"
+    return Check("files", not missing, detail)
+
+
+def check_no_pickle(folder: Path) -> Check:
+    """A pickle runs code when it is opened; safetensors cannot."""
+    found = []
+    for path in _files(folder):
+        with path.open("rb") as file:
+            if path.suffix in PICKLE_SUFFIXES or PICKLE_START.match(file.read(2)):
+                found.append(path.name)
+    return Check("no pickle", not found, ", ".join(found))
+
+
+def check_no_machine_paths(folder: Path) -> Check:
+    """A path of the machine that wrote the folder says who that was, and means nothing elsewhere."""
+    own_places = {str(Path.home()), str(folder.resolve().parent)} - {"/"}
+    found = []
+    for path in _files(folder):
+        if path.suffix == ".safetensors":
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        hits = [match.group() for match in MACHINE_PATH.finditer(text)]
+        hits += [place for place in own_places if place + "/" in text]
+        if hits:
+            found.append(f"{path.name}: {hits[0]}")
+    return Check("no machine paths", not found, "; ".join(found))
+
+
+def check_card(folder: Path) -> Check:
+    card_file = folder / "README.md"
+    if not card_file.is_file():
+        return Check("card", False, "no README.md")
+    card = ModelCard.load(card_file)
+    missing = [name for name in CARD_FIELDS if not card.data.get(name)]
+    missing += [phrase for phrase in CARD_PHRASES if phrase.lower() not in card.text.lower()]
+    if "{{" in card.content or "{%" in card.content:
+        missing.append("a filled-in template")
+    return Check("card", not missing, f"missing: {', '.join(missing)}" if missing else "")
+
+
+def check_fresh_process(folder: Path) -> list[Check]:
+    """The checks of fresh_process.py, run in an interpreter that sees neither this checkout nor any cache."""
+    script = Path(__file__).with_name("fresh_process.py")
+    with tempfile.TemporaryDirectory() as empty:
+        report = Path(empty) / "report.json"
+        done = subprocess.run(
+            [sys.executable, "-I", str(script), str(folder.resolve()), str(report)],
+            cwd=empty,
+            env={**os.environ, "HF_HOME": empty, "HF_MODULES_CACHE": f"{empty}/modules", "HF_HUB_OFFLINE": "1"},
+            capture_output=True,
+            text=True,
+        )
+        checks = [Check(**row) for row in json.loads(report.read_text())] if report.is_file() else []
+    if done.returncode or not checks:
+        last_line = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        checks.append(Check("fresh process", False, f"exit code {done.returncode}: {last_line}"))
+    return checks
+
+
+def _auto_map(folder: Path) -> dict[str, str]:
+    return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("auto_map", {})
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,113 @@
+"""The command `pedclip VERB`: everything but training, which is train.py."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# torch and transformers take seconds to import, so each verb imports what it needs when it runs.
+
+DESCRIPTION = """\
+PedCLIP: a vision-language model for pediatric X-rays. For research, not a medical device.
+
+Train with `python -m pedclip.train RECIPE.yaml`; this command does the rest."""
+
+EPILOG = """\
+examples:
+  pedclip export runs/xr/last runs/xr/hub            make a folder that loads anywhere
+  pedclip check runs/xr/hub                          would it load for someone else?
+  pedclip eval --model runs/xr/hub --task body-part --data radiographs/
+
+`pedclip VERB --help` says more about one of them."""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="pedclip", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    export = verbs.add_parser(
+        "export",
+        help="rewrite a model folder or checkpoint as a complete Hub folder",
+        description="Writes weights, processor, the code that loads them, licence and model card into OUT, whole or not "
+        "at all. OUT then loads with transformers alone: AutoModel.from_pretrained(OUT, trust_remote_code=True). "
+        "Without --name, --license or --training-data the card that DIR has is kept.",
+        epilog="example: pedclip export runs/xr/last my-model --name my-model --training-data data.md",
+    )
+    export.add_argument("dir", metavar="DIR", type=Path, help="a folder that train.py or save_pretrained wrote")
+    export.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
+    export.add_argument("--name", help="the model's name on the card")
+    export.add_argument("--license", help="licence of the weights, as the Hub spells it (default: apache-2.0)")
+    export.add_argument(
+        "--training-data", metavar="FILE", type=Path, help="Markdown about the training data, for the card"
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace OUT if it is a model folder already")
+    export.set_defaults(run=run_export)
+
+    check = verbs.add_parser(
+        "check",
+        help="open a Hub folder as a stranger would, and look for what should not be in it",
+        description="Opens DIR in a fresh process that has no PedCLIP and no network, through every Auto class, saves "
+        "it again and compares. Looks for pickles, paths of this machine and gaps in the card. Exit code 1 where "
+        "something fails. The code in DIR runs: check only what you trust.",
+        epilog="example: pedclip check runs/xr/hub",
+    )
+    check.add_argument("dir", metavar="DIR", type=Path, help="the Hub folder")
+    check.set_defaults(run=run_check)
+
+    evaluate = verbs.add_parser(
+        "eval",
+        help="measure a model on a task",
+        description="Measures a model on one task over one split of a folder of images with metadata.",
+        epilog="example: pedclip eval --model runs/xr/hub --task body-part --data radiographs/ --out results.json",
+    )
+    evaluate.add_argument("--model", metavar="DIR", type=Path, required=True, help="a PedCLIP folder")
+    evaluate.add_argument("--task", metavar="NAME", required=True, help="the task; an unknown name lists them all")
+    evaluate.add_argument("--data", metavar="DIR", type=Path, required=True, help="images with metadata (imagefolder)")
+    evaluate.add_argument("--split", default="test", help="value of the metadata's split column (default: test)")
+    evaluate.add_argument("--out", metavar="FILE", type=Path, help="write the results as JSON too")
+    evaluate.set_defaults(run=run_eval)
+    return top
+
+
+def run_export(args: argparse.Namespace) -> int:
+    from .hub import CardFacts, export_folder
+
+    given = {"name": args.name, "license": args.license}
+    if args.training_data:
+        given["training_data"] = args.training_data.read_text(encoding="utf-8").strip()
+    given = {key: value for key, value in given.items() if value is not None}
+    out = export_folder(args.dir, args.out, CardFacts(**given) if given else None, overwrite=args.overwrite)
+    print(
+        f"wrote {args.out}: {len(list(out.iterdir()))} files, {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.1f} MB"
+    )
+    print(f'load it with AutoModel.from_pretrained("{args.out}", trust_remote_code=True)')
+    return 0
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from .check import check_folder, table
+
+    checks = check_folder(args.dir)
+    print(table(checks))
+    failed = sum(not check.ok for check in checks)
+    print(f"{failed} of {len(checks)} checks failed" if failed else f"all {len(checks)} checks passed")
+    return 1 if failed else 0
+
+
+def run_eval(args: argparse.Namespace) -> int:
+    raise NotImplementedError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except (OSError, ValueError, ImportError) as error:  # what the user can mend; anything else is our bug
+        print(f"pedclip {args.verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

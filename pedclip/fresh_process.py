@@ -1,0 +1,133 @@
+"""Opens a model folder as a stranger would: PedCLIP not importable, no network, nothing but the folder.
+
+Run by pedclip/check.py as a script in an interpreter of its own (`python -I`), with an empty cache: what the folder
+lacks must fail here. Writes the list of checks, as JSON, to the file named second.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any
+
+TEXTS = ["wrist x-ray", "chest x-ray"]
+
+
+class NoPedCLIP(MetaPathFinder):
+    """Comes before every other finder, the one of an editable install too."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.partition(".")[0] == "pedclip":
+            raise ModuleNotFoundError(f"the folder's code asks for the installed package: import {fullname}")
+        return None
+
+
+def refuse_network(event: str, _arguments: tuple) -> None:
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        raise ConnectionError("loading the folder asked for the network")
+
+
+class Checks(list[dict[str, Any]]):
+    def run(self, name: str, step: Callable[[], Any], detail: Callable[[Any], str] = lambda result: "") -> Any:
+        """One row: what `step` gave, or why it failed. A later step that needs the result then fails too."""
+        try:
+            result = step()
+            self.append({"name": name, "ok": True, "detail": detail(result)})
+            return result
+        except Exception as error:  # whatever a stranger's process would die of belongs into the table
+            self.append({"name": name, "ok": False, "detail": " ".join(f"{type(error).__name__}: {error}".split())})
+            return None
+
+
+def main(folder: str, report: str) -> None:
+    sys.meta_path.insert(0, NoPedCLIP())
+    sys.addaudithook(refuse_network)
+    checks = Checks()
+    try:
+        open_as_a_stranger(folder, checks)
+    finally:
+        Path(report).write_text(json.dumps(checks), encoding="utf-8")
+
+
+def open_as_a_stranger(folder: str, checks: Checks) -> None:
+    import numpy as np
+    import torch
+    import transformers
+    from PIL import Image
+
+    trust = {"trust_remote_code": True}
+    config = checks.run("AutoConfig", lambda: transformers.AutoConfig.from_pretrained(folder, **trust))
+    if config is None:
+        return
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 72), dtype=np.uint8))
+
+    image_processor = checks.run(
+        "AutoImageProcessor", lambda: transformers.AutoImageProcessor.from_pretrained(folder, **trust)
+    )
+    inputs: dict[str, Any] = {}
+    processor = tokenizer = None
+    if "text_config" in config.to_dict():
+        tokenizer = checks.run("AutoTokenizer", lambda: transformers.AutoTokenizer.from_pretrained(folder, **trust))
+        processor = checks.run("AutoProcessor", lambda: transformers.AutoProcessor.from_pretrained(folder, **trust))
+    if processor is not None:
+        inputs = dict(processor(images=image, text=TEXTS, padding=True, return_tensors="pt"))
+    elif image_processor is not None:
+        inputs = dict(image_processor(images=image, return_tensors="pt"))
+
+    def output_of(model: Any) -> torch.Tensor:
+        """The model's own answer: scores where it has any, else the image's embedding."""
+        takes_text = "logit_scale" in dict(model.named_parameters())
+        with torch.no_grad():
+            answer = model.eval()(**(inputs if takes_text else {"pixel_values": inputs["pixel_values"]}))
+        for name in ("logits_per_image", "logits", "pooler_output"):
+            if name in answer:
+                if not torch.isfinite(answer[name]).all():
+                    raise ValueError(f"{name} holds values that are not finite")
+                return answer[name]
+        raise ValueError(f"the output has none of the expected fields, only {list(answer)}")
+
+    def shape(result: tuple[Any, torch.Tensor]) -> str:
+        return f"{type(result[0]).__name__}, finite output of shape {tuple(result[1].shape)}"
+
+    def opened(auto_name: str, where: str) -> tuple[Any, torch.Tensor]:
+        model = getattr(transformers, auto_name).from_pretrained(where, **trust)
+        return model, output_of(model)
+
+    # A whole PedCLIP opens through every Auto class; a classifier or a tower only as what it is.
+    architecture = config.architectures[0]
+    references = config.auto_map.items()
+    own = [name for name, reference in references if reference.split(".")[-1] == architecture]
+    everything = [name for name, _ in references if name.startswith("AutoModel")]
+    auto_names = own + [
+        name for name in everything if name not in own and config.model_type == "pedclip" and tokenizer
+    ]
+    results = {name: checks.run(name, lambda name=name: opened(name, folder), shape) for name in auto_names}
+    first = results[auto_names[0]]
+    if "AutoModelForZeroShotImageClassification" in own:
+        task = "zero-shot-image-classification"
+        checks.run(
+            f'pipeline("{task}")',
+            lambda: transformers.pipeline(task, model=folder, **trust)(
+                image, candidate_labels=["wrist", "chest"], hypothesis_template="{} x-ray"
+            ),
+            lambda answer: ", ".join(f"{row['label']} {row['score']:.3f}" for row in answer),
+        )
+
+    def saved_again() -> float:
+        model, before = first
+        with tempfile.TemporaryDirectory() as again:
+            model.save_pretrained(again)
+            (processor or image_processor).save_pretrained(again)
+            difference = (opened(auto_names[0], again)[1] - before).abs().max().item()
+        if difference != 0:
+            raise ValueError(f"the same input gives another output: largest difference {difference:g}")
+        return difference
+
+    if first is not None:
+        checks.run("saved and loaded again", saved_again, lambda difference: f"largest difference {difference:g}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

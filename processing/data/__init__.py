@@ -1,0 +1,1 @@
+"""From a folder of images with metadata to the model's batches."""

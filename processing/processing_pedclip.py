@@ -1,0 +1,28 @@
+# Copyright 2026 The PedCLIP contributors. Licensed under the Apache License, Version 2.0.
+"""The processor: PedCLIP's image transform and a BERT tokenizer, saved and loaded as one."""
+
+from transformers.processing_utils import ProcessingKwargs, ProcessorMixin
+from transformers.utils import auto_docstring
+
+from ..configuration.hub_folder_pedclip import SelfContainedMixin
+from .image_processing_pedclip import PedCLIPImageProcessor
+
+
+class PedCLIPProcessorKwargs(ProcessingKwargs, total=False):
+    # the paper pads its texts to at most 120 tokens; padding to the batch's longest gives the same embeddings
+    _defaults = {"text_kwargs": {"padding": True, "truncation": True, "max_length": 120}}
+
+
+@auto_docstring
+class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
+    valid_processor_kwargs = PedCLIPProcessorKwargs
+
+    def __init__(self, image_processor=None, tokenizer=None, **kwargs):
+        super().__init__(image_processor, tokenizer, **kwargs)
+        self.auto_map = {
+            "AutoProcessor": "processing_pedclip.PedCLIPProcessor",
+            "AutoImageProcessor": "image_processing_pedclip.PedCLIPImageProcessor",
+        }
+
+
+__all__ = ["PedCLIPImageProcessor", "PedCLIPProcessor"]
