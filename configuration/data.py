@@ -95,6 +95,12 @@ class CaptionsConfig:
         _check_templates("findings_templates", self.findings_templates, {"body_part", "findings", "broad_findings"})
         if self.source == "labels" and not self.templates:
             raise ValueError("data.captions.source is 'labels' and templates is empty; give at least one template")
+        for finding in self.broader:
+            seen = [finding]
+            while (wider := self.broader.get(seen[-1])) is not None:
+                if wider in seen:
+                    raise ValueError(f"data.captions.broader runs in a circle: {' -> '.join([*seen, wider])}")
+                seen.append(wider)
 
 
 @dataclass(kw_only=True)

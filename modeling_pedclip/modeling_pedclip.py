@@ -2,6 +2,7 @@
 """PedCLIP: a ViT with body-part experts and a BERT, trained to agree on X-rays and their reports."""
 
 # Shapes: B batch, T tokens ([IMG] first, then patches), D width, H heads, E experts, C shared width
+import dataclasses
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, ViTModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
+from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling, ImageClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
@@ -132,7 +134,9 @@ class PedCLIPVisionEmbeddings(nn.Module):
             )
         patches = self.patch_embeddings(pixel_values).flatten(2).transpose(1, 2)
         tokens = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), dim=1)
-        positions = self.interpolate_pos_encoding(height, width) if interpolate_pos_encoding else self.position_embeddings
+        positions = (
+            self.interpolate_pos_encoding(height, width) if interpolate_pos_encoding else self.position_embeddings
+        )
         return self.dropout(tokens + positions)
 
 
@@ -302,20 +306,25 @@ class PedCLIPVisionModel(PedCLIPPreTrainedModel):
     @torch.no_grad()
     def copy_from_vit(self, vit: ViTModel):
         """Takes over a ViT's weights; the MLP of a layer with experts goes into each of them."""
+        if vit.config.num_hidden_layers != len(self.layers):
+            raise ValueError(
+                f"the ViT has {vit.config.num_hidden_layers} layers and the image tower {len(self.layers)}; leave "
+                "num_hidden_layers as the ViT has it"
+            )
         mine = self.state_dict()
         for name, weight in vit.state_dict().items():
             name = name.replace("patch_embeddings.projection", "patch_embeddings")
             target = mine.get(name)
-            if target is None:  # the layer has experts: mlp.fc1.weight is mlp.experts.up_proj, without its first axis
+            if target is None and "mlp." in name:  # experts: fc1.weight is up_proj, without its first axis
                 layer, _, part = name.partition("mlp.")
                 linear, kind = part.split(".")
                 side = {"fc1": "up", "fc2": "down"}[linear]
                 target = mine[f"{layer}mlp.experts.{side}_{'proj' if kind == 'weight' else 'bias'}"]
-            if target.shape[target.ndim - weight.ndim :] != weight.shape:
+            if target is None or target.shape[target.ndim - weight.ndim :] != weight.shape:
+                place = "has no place here" if target is None else f"does not fit {tuple(target.shape)}"
                 raise ValueError(
-                    f"{name} of the ViT is {tuple(weight.shape)} and does not fit {tuple(target.shape)}; leave the "
-                    "vision_ fields as the ViT has them (image_size, patch_size, hidden_size, intermediate_size, "
-                    "expert_intermediate_size)"
+                    f"{name} of the ViT is {tuple(weight.shape)} and {place}; leave the vision_ fields as the ViT has "
+                    "them (image_size, patch_size, hidden_size, intermediate_size, expert_intermediate_size, qkv_bias)"
                 )
             target.copy_(weight)
 
@@ -359,8 +368,32 @@ class PedCLIPVisionModel(PedCLIPPreTrainedModel):
 def _text_class(config) -> tuple[type[PreTrainedModel], dict[str, bool]]:
     """The encoder class of a BERT-family config, and what leaves its pooling layer out: [CLS] itself is used."""
     model_class = MODEL_MAPPING[type(config)]
+    if model_class.main_input_name != "input_ids":
+        raise ValueError(
+            f"the text tower is a {config.model_type!r}, which does not read text; give a BERT-family encoder, for "
+            "example emilyalsentzer/Bio_ClinicalBERT"
+        )
     takes_pooling = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
     return model_class, {"add_pooling_layer": False} if takes_pooling else {}
+
+
+def _load_vit(name_or_path: str) -> ViTModel:
+    """A pretrained ViT without its pooling layer: [IMG] itself is used."""
+    model_type = AutoConfig.from_pretrained(name_or_path).model_type
+    if model_type != "vit":
+        raise ValueError(
+            f"{name_or_path} is a {model_type!r}, and the image tower starts from a 'vit', for example "
+            "google/vit-base-patch16-224"
+        )
+    return ViTModel.from_pretrained(name_or_path, add_pooling_layer=False)
+
+
+def _vision_fields(vit: ViTModel) -> dict:
+    """A ViT's config as fields of ours, with experts in its last layer."""
+    fields = {field.name for field in dataclasses.fields(PedCLIPVisionConfig)}
+    fields -= {field.name for field in dataclasses.fields(PreTrainedConfig)}
+    own = {key: value for key, value in vit.config.to_dict().items() if key in fields}
+    return own | {"mobe_layers": [vit.config.num_hidden_layers - 1]}
 
 
 @auto_docstring(custom_intro="PedCLIP: X-rays and report texts in one space, with a mixture of body-part experts.")
@@ -518,7 +551,20 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         logit_scale = self.logit_scale.clamp(max=self.config.logit_scale_max).exp().to(image_embeds.device)
         logits_per_image = logit_scale * image_embeds @ text_embeds.T
 
-        output = PedCLIPOutput(
+        losses = {}
+        if return_loss:
+            identical = None
+            if self.config.mask_identical_texts:
+                identical = same_text(input_ids, attention_mask, self.config.text_config.max_position_embeddings)
+            image_to_text, text_to_image = contrastive_losses(image_embeds, text_embeds, logit_scale, identical)
+            losses = {"image_to_text_loss": image_to_text, "text_to_image_loss": text_to_image}
+            losses["loss"] = losses["contrastive_loss"] = (image_to_text + text_to_image) / 2
+            if body_part is not None and vision_outputs.router_logits:
+                weight = self.config.gate_loss_weight if gate_weight is None else gate_weight
+                losses["gate_loss"] = gate_loss(vision_outputs.router_logits, body_part)
+                losses["loss"] = losses["contrastive_loss"] + weight * losses["gate_loss"]
+        return PedCLIPOutput(  # given all at once: what is set later comes last, and a tuple begins with the loss
+            **losses,
             logits_per_image=logits_per_image,
             logits_per_text=logits_per_image.T,
             text_embeds=text_embeds,
@@ -527,30 +573,18 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             text_model_output=text_outputs,
             vision_model_output=vision_outputs,
         )
-        if return_loss:
-            identical = None
-            if self.config.mask_identical_texts:
-                identical = same_text(input_ids, attention_mask, self.config.text_config.max_position_embeddings)
-            output.image_to_text_loss, output.text_to_image_loss = contrastive_losses(
-                image_embeds, text_embeds, logit_scale, identical
-            )
-            output.loss = output.contrastive_loss = (output.image_to_text_loss + output.text_to_image_loss) / 2
-            if body_part is not None and vision_outputs.router_logits:
-                weight = self.config.gate_loss_weight if gate_weight is None else gate_weight
-                output.gate_loss = gate_loss(vision_outputs.router_logits, body_part)
-                output.loss = output.contrastive_loss + weight * output.gate_loss
-        return output
 
     @classmethod
-    def from_vision_text_pretrained(cls, vision: str, text: str, **kwargs) -> "PedCLIPModel":
+    def from_vision_text_pretrained(cls, vision: str | None, text: str, **kwargs) -> "PedCLIPModel":
         r"""Starts PedCLIP from a pretrained ViT and a pretrained BERT.
 
         The ViT's MLP is copied into every expert of its layer: whatever the gate says, the image tower begins as that
         ViT. What the two do not hold (gates, and projections where widths differ) is new.
 
         Args:
-            vision (`str`):
-                A ViT: its id on the Hub (`"google/vit-base-patch16-224"`) or a folder.
+            vision (`str` or `None`):
+                A ViT: its id on the Hub (`"google/vit-base-patch16-224"`) or a folder. `None`: an image tower with new
+                weights, of the size that the `vision_` fields say.
             text (`str`):
                 A BERT-family encoder: its id on the Hub (`"emilyalsentzer/Bio_ClinicalBERT"`) or a folder.
             kwargs:
@@ -565,27 +599,20 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             tower, field = key.split("_", 1)
             towers[tower][field] = kwargs.pop(key)
 
-        vision_config = AutoConfig.from_pretrained(vision)
-        if vision_config.model_type != "vit":
-            raise ValueError(
-                f"{vision} is a {vision_config.model_type!r}, and the image tower starts from a 'vit', for example "
-                "google/vit-base-patch16-224"
-            )
-        vit = ViTModel.from_pretrained(vision, add_pooling_layer=False)
-        shared = set(vit.config.to_dict()) & set(PedCLIPVisionConfig().to_dict())
-        shared -= {"model_type", "auto_map", "architectures", "transformers_version", "dtype"}
-        vision_fields = {key: vit.config.to_dict()[key] for key in shared} | towers["vision"]
-        if "mobe_layers" not in towers["vision"]:
-            vision_fields["mobe_layers"] = [vision_fields["num_hidden_layers"] - 1]
+        vit = None
+        vision_fields = towers["vision"]
+        if vision is not None:
+            vit = _load_vit(vision)
+            vision_fields = _vision_fields(vit) | vision_fields
         text_config = AutoConfig.from_pretrained(text, **towers["text"])
-        config = cls.config_class(
-            vision_config=vision_fields, text_config=text_config.to_dict(), **kwargs
-        )
-        model = cls(config)
         text_class, no_pooling = _text_class(text_config)
+        text_config.dtype = None  # both towers in one type, whatever the text's weights were saved in
+        config = cls.config_class(vision_config=vision_fields, text_config=text_config.to_dict(), **kwargs)
+        model = cls(config)
         pretrained_text = text_class.from_pretrained(text, config=text_config, **no_pooling)
         model.text_model.load_state_dict(pretrained_text.state_dict())
-        model.vision_model.copy_from_vit(vit)
+        if vit is not None:
+            model.vision_model.copy_from_vit(vit)
         return model.eval()
 
 

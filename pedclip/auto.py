@@ -12,10 +12,10 @@ from transformers import (
     AutoProcessor,
 )
 
-from .configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionConfig
-from .modeling_pedclip.modeling_pedclip import PedCLIPForImageClassification, PedCLIPModel, PedCLIPVisionModel
-from .processing.image_processing_pedclip import PedCLIPImageProcessor
-from .processing.processing_pedclip import PedCLIPProcessor
+from pedclip.configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionConfig
+from pedclip.modeling_pedclip.modeling_pedclip import PedCLIPForImageClassification, PedCLIPModel, PedCLIPVisionModel
+from pedclip.processing.image_processing_pedclip import PedCLIPImageProcessor
+from pedclip.processing.processing_pedclip import PedCLIPProcessor
 
 for config in (PedCLIPConfig, PedCLIPVisionConfig):
     AutoConfig.register(config.model_type, config)

@@ -30,8 +30,8 @@ def parser() -> argparse.ArgumentParser:
     export = verbs.add_parser(
         "export",
         help="rewrite a model folder or checkpoint as a complete Hub folder",
-        description="Writes weights, processor, the code that loads them, licence and model card into OUT, whole or not "
-        "at all. OUT then loads with transformers alone: AutoModel.from_pretrained(OUT, trust_remote_code=True). "
+        description="Writes weights, processor, the code that loads them, licence and model card into OUT, whole or "
+        "not at all. OUT then loads with transformers alone: AutoModel.from_pretrained(OUT, trust_remote_code=True). "
         "Without --name, --license or --training-data the card that DIR has is kept.",
         epilog="example: pedclip export runs/xr/last my-model --name my-model --training-data data.md",
     )
@@ -72,22 +72,22 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    from .hub import CardFacts, export_folder
+    from pedclip.card import CardFacts
+    from pedclip.hub import export_folder
 
     given = {"name": args.name, "license": args.license}
     if args.training_data:
         given["training_data"] = args.training_data.read_text(encoding="utf-8").strip()
     given = {key: value for key, value in given.items() if value is not None}
     out = export_folder(args.dir, args.out, CardFacts(**given) if given else None, overwrite=args.overwrite)
-    print(
-        f"wrote {args.out}: {len(list(out.iterdir()))} files, {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.1f} MB"
-    )
+    sizes = [file.stat().st_size for file in out.iterdir()]
+    print(f"wrote {args.out}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB")
     print(f'load it with AutoModel.from_pretrained("{args.out}", trust_remote_code=True)')
     return 0
 
 
 def run_check(args: argparse.Namespace) -> int:
-    from .check import check_folder, table
+    from pedclip.check import check_folder, table
 
     checks = check_folder(args.dir)
     print(table(checks))

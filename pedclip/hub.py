@@ -4,15 +4,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from huggingface_hub import ModelCard, ModelCardData
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, ProcessorMixin
+from huggingface_hub import ModelCard
+from transformers import AutoConfig, PreTrainedModel, ProcessorMixin
 from transformers.image_processing_utils import BaseImageProcessor
 
-import pedclip
 from pedclip.auto import (
     PedCLIPForImageClassification,
     PedCLIPImageProcessor,
@@ -20,102 +18,29 @@ from pedclip.auto import (
     PedCLIPProcessor,
     PedCLIPVisionModel,
 )
+from pedclip.card import CardFacts, checkout_file, render_card
 from pedclip.configuration.hub_folder_pedclip import write_code_files
 
 # transformers writes these into a re-saved tokenizer's settings: how this machine loaded it, not what it is
 LOADING_KEYS = ("is_local", "local_files_only")
 
 
-@dataclass(frozen=True, kw_only=True)
-class HubKind:
-    """One architecture that can be published, and how the card says to use it."""
+class HubKind(NamedTuple):
+    """One architecture that can be published."""
 
     model_class: type[PreTrainedModel]
     processor_class: type[ProcessorMixin | BaseImageProcessor]
     pipeline_tag: str
-    load_example: str
 
 
 KINDS = {
     kind.model_class.__name__: kind
     for kind in (
-        HubKind(
-            model_class=PedCLIPModel,
-            processor_class=PedCLIPProcessor,
-            pipeline_tag="zero-shot-image-classification",
-            load_example="""\
-import torch
-from PIL import Image
-from transformers import AutoModel, AutoProcessor
-
-folder = "this folder, or its id on the Hub"
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
-texts = ["wrist x-ray", "chest x-ray"]
-inputs = processor(images=Image.open("radiograph.png"), text=texts, return_tensors="pt")
-with torch.no_grad():
-    print(model(**inputs).logits_per_image.softmax(dim=-1))""",
-        ),
-        HubKind(
-            model_class=PedCLIPForImageClassification,
-            processor_class=PedCLIPProcessor,
-            pipeline_tag="image-classification",
-            load_example="""\
-from transformers import pipeline
-
-folder = "this folder, or its id on the Hub"
-classify = pipeline("image-classification", model=folder, trust_remote_code=True)
-print(classify("radiograph.png"))""",
-        ),
-        HubKind(
-            model_class=PedCLIPVisionModel,
-            processor_class=PedCLIPImageProcessor,
-            pipeline_tag="image-feature-extraction",
-            load_example="""\
-import torch
-from PIL import Image
-from transformers import AutoImageProcessor, AutoModel
-
-folder = "this folder, or its id on the Hub"
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
-inputs = processor(images=Image.open("radiograph.png"), return_tensors="pt")
-with torch.no_grad():
-    print(model(**inputs).pooler_output.shape)""",
-        ),
+        HubKind(PedCLIPModel, PedCLIPProcessor, "zero-shot-image-classification"),
+        HubKind(PedCLIPForImageClassification, PedCLIPProcessor, "image-classification"),
+        HubKind(PedCLIPVisionModel, PedCLIPImageProcessor, "image-feature-extraction"),
     )
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class CardResult:
-    """One row of the card's table of results."""
-
-    task: str
-    metric: str
-    value: str
-    interval: str
-    n: str
-    data: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class CardFacts:
-    """What a card must say that neither the weights nor the config can tell."""
-
-    name: str = "PedCLIP"
-    license: str = "apache-2.0"  # of the weights: what the licences of the training data allow
-    training_data: str = "Not stated by the person who wrote this folder. Ask before using the model."
-    results: Sequence[CardResult] = ()
-    result_notes: Sequence[str] = ()  # sentences under the table, for example where a trivial baseline wins
-
-
-def checkout_file(name: str) -> Path:
-    """A file of the repository's root, in a checkout and in an installed copy alike."""
-    for folder in pedclip.__path__:
-        if (Path(folder) / name).is_file():
-            return Path(folder) / name
-    raise FileNotFoundError(f"{name} is not among the installed files of pedclip; install the package again")
 
 
 def load_folder(folder: str | os.PathLike) -> tuple[PreTrainedModel, ProcessorMixin | BaseImageProcessor]:
@@ -134,30 +59,15 @@ def load_folder(folder: str | os.PathLike) -> tuple[PreTrainedModel, ProcessorMi
     return known[0].model_class.from_pretrained(folder), known[0].processor_class.from_pretrained(folder)
 
 
-def render_card(config: PreTrainedConfig, kind: HubKind, facts: CardFacts) -> ModelCard:
-    """Fills model_card.md. The YAML on top is for the Hub, the text for the reader."""
-    vision = config.vision_config if "vision_config" in config.sub_configs else config
-    described = {
-        "image size": f"{vision.image_size} x {vision.image_size}",
-        "image tower": f"ViT, {vision.num_hidden_layers} layers, width {vision.hidden_size}",
-        "body-part experts": f"{vision.num_experts}, in layers {vision.mobe_layers} (counted from 0)",
-    }
-    if "body_parts" in config.to_dict():
-        described["body parts"] = ", ".join(config.body_parts)
-    return ModelCard.from_template(
-        ModelCardData(
-            language="en",
-            license=facts.license,
-            library_name="transformers",
-            pipeline_tag=kind.pipeline_tag,
-            model_name=facts.name,
-            tags=["radiology", "x-ray", "pediatrics", "medical", "clip", "mixture-of-experts", "pedclip"],
-        ),
-        template_path=str(checkout_file("model_card.md")),
-        facts=described.items(),
-        load_example=kind.load_example,
-        **{key: value for key, value in asdict(facts).items() if key != "license"},
-    )
+def check_target(out: str | os.PathLike, overwrite: bool) -> None:
+    """Refuses a target that would be lost: only a model folder is ever replaced, and only when asked."""
+    out = Path(out)
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "config.json").is_file():
+        raise FileExistsError(f"{out} exists and is not a model folder; name another one")
+    if not overwrite:
+        raise FileExistsError(f"{out} exists already; name another folder, or pass --overwrite to replace it")
 
 
 def write_hub_folder(
@@ -173,10 +83,7 @@ def write_hub_folder(
     The card is `card` as it stands, or made from `facts`.
     """
     out = Path(out).absolute()
-    if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} exists already; name another folder, or pass --overwrite to replace it")
-    if out.is_file():
-        raise NotADirectoryError(f"{out} is a file; name a folder")
+    check_target(out, overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as work:
         staged = Path(work) / "new"
@@ -185,15 +92,16 @@ def write_hub_folder(
         write_code_files(staged)
         _drop_loading_keys(staged / "tokenizer_config.json")
         shutil.copyfile(checkout_file("LICENSE"), staged / "LICENSE")
-        kind = KINDS[type(model).__name__]
-        (card or render_card(model.config, kind, facts or CardFacts())).save(staged / "README.md")
+        if card is None:
+            card = render_card(model.config, KINDS[type(model).__name__].pipeline_tag, facts or CardFacts())
+        card.save(staged / "README.md")
         for path in (staged, *staged.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
         if out.exists():
             os.replace(out, Path(work) / "old")
         try:
             os.replace(staged, out)
-        except OSError:
+        except BaseException:
             if (Path(work) / "old").exists():
                 os.replace(Path(work) / "old", out)
             raise
@@ -204,6 +112,7 @@ def export_folder(
     source: str | os.PathLike, out: str | os.PathLike, facts: CardFacts | None = None, overwrite: bool = False
 ) -> Path:
     """Rewrites a PedCLIP folder or checkpoint as a complete Hub folder. Without `facts` it keeps the card it has."""
+    check_target(out, overwrite)  # before the minutes that a large model takes to load
     model, processor = load_folder(source)
     old_card = Path(source) / "README.md"
     card = ModelCard.load(old_card) if facts is None and old_card.is_file() else None

@@ -59,7 +59,9 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
             return np.repeat(image, 3, axis=channel_axis)
         return super().convert_to_rgb(image, input_data_format=input_data_format)
 
-    def resize(self, image: np.ndarray, size: SizeDict, resample=None, keep_aspect_ratio=False, **kwargs) -> np.ndarray:
+    def resize(
+        self, image: np.ndarray, size: SizeDict, resample=None, keep_aspect_ratio=False, **kwargs
+    ) -> np.ndarray:
         """Stretches the image (C, H, W) to `size`, or fits it in and pads with black."""
         if not keep_aspect_ratio:
             return super().resize(image=image, size=size, resample=resample, **kwargs)

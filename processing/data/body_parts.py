@@ -17,8 +17,8 @@ class UnknownBodyPartError(ValueError):
     def __init__(self, names: Iterable[str]):
         self.names = sorted(set(names))
         super().__init__(
-            f"{len(self.names)} unknown body part name(s): {', '.join(map(repr, self.names))}; say which part each one "
-            f"is (or null for none) under data.body_part_experts in the recipe, or add it to {TABLE.name}"
+            f"{len(self.names)} unknown body part name(s): {', '.join(map(repr, self.names))}; say which part each "
+            f"one is (or null for none) under data.body_part_experts in the recipe, or add it to {TABLE.name}"
         )
 
 
@@ -38,9 +38,9 @@ def body_part_of(name: str) -> str | None:
 def expert_index(
     name: str | None, body_parts: Sequence[str], body_part_experts: Mapping[str, str | None] | None = None
 ) -> int:
-    """Where a name's expert stands in the model's list of body parts; -100 for a missing name or one without expert.
+    """Where a name's expert stands in the model's list of body parts; -100 where it has none or the name is missing.
 
-    A recipe's own table goes first, then the model's list itself (a list may differ from the 23), then body_parts.yaml.
+    A recipe's own table goes first, then the model's list itself (it may differ from the 23), then body_parts.yaml.
     A part that the table knows and the model's list lacks has no expert, so -100.
     """
     if name is None or not name.strip():

@@ -111,7 +111,9 @@ def _sample(row: dict[str, Any], name: str, config: DataConfig) -> Sample:
 def _refuse_bad_names(rows: list[dict[str, Any]], config: DataConfig) -> None:
     names = [row[config.columns.image] for row in rows if row[config.columns.image] is not None]
     # by spelling, not by following links: downloads keep their files as links into a cache
-    outside = [name for name in names if Path(name).is_absolute() or ".." in PurePosixPath(name.replace("\\", "/")).parts]
+    outside = [
+        name for name in names if Path(name).is_absolute() or ".." in PurePosixPath(name.replace("\\", "/")).parts
+    ]
     if outside:
         raise ValueError(f"{config.path}: {len(outside)} file names lead out of the folder, first {outside[0]!r}")
     twice = [name for name, count in Counter(os.path.normpath(name) for name in names).items() if count > 1]

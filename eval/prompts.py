@@ -1,0 +1,108 @@
+"""Reads prompts.yaml: which images a question is about, which class each belongs to, and how the classes are said."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..processing.data.sample import Sample
+
+PROMPTS = Path(__file__).with_name("prompts.yaml")
+FIELDS = {"asks", "column", "rows", "min_images", "classes", "words", "prompts"}
+COLUMNS = ("body_part", "findings")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One task of prompts.yaml."""
+
+    name: str
+    asks: str
+    column: str  # body_part or findings, of the sample
+    rows: Mapping[str, Sequence[Any]]
+    min_images: int
+    classes: Mapping[str, Mapping[str, Sequence[str]]] | None  # None: every value that the images have
+    words: Mapping[str, str]
+    prompts: Sequence[str]
+
+    def select(
+        self, samples: Sequence[Sample], where: Mapping[str, Sequence[Any]] | None = None
+    ) -> tuple[list[int], list[str]]:
+        """The images the question is about, narrowed further by `where`, and the class of each."""
+        rows = {**self.rows, **(where or {})}
+        indices, labels = [], []
+        for index, sample in enumerate(samples):
+            if all(_holds(sample, column, values) for column, values in rows.items()):
+                label = self.label(sample)
+                if label is not None:
+                    indices.append(index)
+                    labels.append(label)
+        return indices, labels
+
+    def label(self, sample: Sample) -> str | None:
+        if self.classes is None:
+            return sample.body_part
+        held = _values(sample, self.column)
+        fitting = [name for name, rule in self.classes.items() if held.intersection(rule["is"])]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def names_in_data(self, label: str) -> list[str]:
+        """The values of the column that make an image one of this class."""
+        return [label] if self.classes is None else list(self.classes[label]["is"])
+
+    def prompts_of(self, label: str, body_part_words: Mapping[str, str] | None = None) -> list[str]:
+        """The sentences that stand for a class."""
+        if self.classes is None:
+            words = [self.words.get(label) or (body_part_words or {}).get(label) or label.replace("_", " ")]
+        else:
+            words = list(self.classes[label]["words"])
+        return [prompt.format(words=word) for word in words for prompt in self.prompts]
+
+
+@cache
+def questions(path: Path = PROMPTS) -> dict[str, Question]:
+    """All questions of the file by name; a mistake in it is an error that names the place."""
+    found = {}
+    for name, fields in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        for key in set(fields) - FIELDS:
+            close = difflib.get_close_matches(key, FIELDS, n=1) or sorted(FIELDS)
+            raise ValueError(f"{path.name}: {name} has an unknown key {key!r}; did you mean {close[0]!r}?")
+        for key in ("asks", "column", "prompts", "classes"):
+            if key not in fields:
+                raise ValueError(f"{path.name}: {name} lacks {key!r}")
+        if fields["column"] not in COLUMNS:
+            raise ValueError(f"{path.name}: {name} has column {fields['column']!r}; choose one of {COLUMNS}")
+        classes = None if fields["classes"] == "all" else fields["classes"]
+        if classes is not None and len(classes) < 2:
+            raise ValueError(f"{path.name}: {name} has {len(classes)} class; a question needs two answers at least")
+        if classes is None and fields["column"] != "body_part":
+            raise ValueError(f"{path.name}: {name} has classes: all, which only the column body_part can have")
+        found[name] = Question(
+            name=name,
+            asks=fields["asks"],
+            column=fields["column"],
+            rows=fields.get("rows") or {},
+            min_images=fields.get("min_images", 1),
+            classes=classes,
+            words=fields.get("words") or {},
+            prompts=fields["prompts"],
+        )
+    return found
+
+
+def _values(sample: Sample, column: str) -> set[Any]:
+    """What a sample holds in a column; body part, findings and patient under their own names whatever the data say."""
+    if column == "findings":
+        return set(sample.findings)
+    if column in ("body_part", "patient_id", "split"):
+        return {{"body_part": sample.body_part, "patient_id": sample.patient_id, "split": sample.split}[column]}
+    value = sample.row.get(column)
+    return set(value) if isinstance(value, list | tuple) else {value}
+
+
+def _holds(sample: Sample, column: str, values: Sequence[Any]) -> bool:
+    return bool(_values(sample, column).intersection(values))

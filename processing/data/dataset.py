@@ -1,0 +1,122 @@
+"""Samples as the model's inputs: pixels kept in memory where they fit, captions and labels made batch by batch."""
+
+# Shapes: B batch, C channels, H height, W width
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import Dataset
+
+from ...configuration.data import DataConfig
+from .augment import augment
+from .batches import Pick
+from .body_parts import expert_indices
+from .captions import Captions, template_number
+from .sample import Sample
+
+
+class Item(NamedTuple):
+    """One sample on its way into a batch; without a pick it is seen the way an evaluation sees it."""
+
+    pixels: torch.Tensor  # (C, H, W), resized, not yet rescaled and normalised
+    body_part: int  # expert, or -100
+    sample: Sample
+    pick: Pick | None
+
+
+class PairDataset(Dataset):
+    """Decoded, resized images with their labels.
+
+    `dataset[3]` is the fourth sample as it is; `dataset[Pick(...)]`, which PairBatches yields, is the same for
+    training. Images are decoded once and kept in the resized form, grey ones as one channel, as 8-bit numbers where
+    that loses nothing, until `config.cache_gib` are full (a grey 224 x 224 image takes 49 KiB); the rest are decoded
+    at every use.
+    """
+
+    def __init__(self, samples: Sequence[Sample], processor: Any, config: DataConfig, body_parts: Sequence[str]):
+        self.samples = list(samples)
+        self.image_processor = processor.image_processor
+        self.body_part = expert_indices(
+            (sample.body_part for sample in self.samples), body_parts, config.body_part_experts
+        )
+        self._kept: dict[int, torch.Tensor] = {}
+        self._room = int(config.cache_gib * 2**30)
+        self._fill()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, pick: int | Pick) -> Item:
+        index, place = (pick.index, pick) if isinstance(pick, Pick) else (pick, None)
+        pixels = self._kept[index] if index in self._kept else self._decode(index)
+        return Item(pixels, self.body_part[index], self.samples[index], place)
+
+    def _decode(self, index: int) -> torch.Tensor:
+        pixels = self.image_processor(
+            images=str(self.samples[index].path), do_rescale=False, do_normalize=False, return_tensors="pt"
+        ).pixel_values[0]
+        if bool((pixels[1:] == pixels[:1]).all()):
+            pixels = pixels[:1]
+        eight_bit = pixels.to(torch.uint8)
+        return eight_bit.clone() if bool((eight_bit == pixels).all()) else pixels.float()
+
+    def _fill(self) -> None:
+        """Decodes in groups, so that a set larger than the room stops soon after it is full."""
+        workers = min(8, os.cpu_count() or 1)
+        with ThreadPoolExecutor(workers) as threads:
+            for first in range(0, len(self.samples), 64):
+                indices = range(first, min(first + 64, len(self.samples)))
+                for index, pixels in zip(indices, threads.map(self._decode, indices), strict=True):
+                    self._room -= pixels.nbytes
+                    if self._room < 0:
+                        return
+                    self._kept[index] = pixels
+
+
+class PairCollator:
+    """Makes a batch of items the model's inputs: pixel_values, input_ids, attention_mask, token_type_ids, body_part.
+
+    Items that carry a Pick get the augmentation and the template number of their place in training; plain ones get
+    neither, and template 0. Unvaried images equal the image processor's own output exactly.
+    """
+
+    def __init__(self, processor: Any, config: DataConfig, seed: int = 0):
+        self.processor = processor
+        self.captions = Captions(config)
+        self.augment = config.augment
+        self.seed = seed
+
+    def __call__(self, items: Sequence[Item]) -> dict[str, torch.Tensor]:
+        pick = items[0].pick
+        template = 0 if pick is None else template_number(self.seed, pick.epoch, pick.batch)
+        captions = [self.captions.caption(item.sample, template) for item in items]
+        without = [item.sample.file_name for item, caption in zip(items, captions, strict=True) if not caption]
+        if without:
+            raise ValueError(f"{without[0]} has no caption; read_folder leaves such rows out unless told otherwise")
+        batch = dict(self.processor(text=captions, return_tensors="pt", padding=True, truncation=True))
+        batch["pixel_values"] = self.pixel_values(items)
+        batch["body_part"] = torch.tensor([item.body_part for item in items])
+        return batch
+
+    def pixel_values(self, items: Sequence[Item]) -> torch.Tensor:
+        """The images alone, as the model takes them (B, 3, H, W)."""
+        channels = max(item.pixels.shape[0] for item in items)
+        pixels = torch.stack([item.pixels.expand(channels, -1, -1).float() for item in items])
+        settings = self.processor.image_processor
+        if settings.do_rescale:
+            # in 64 bits first, as transformers does it: the last bit differs otherwise
+            pixels = pixels.double().mul_(settings.rescale_factor).float()
+        picks = [item.pick for item in items if item.pick is not None]
+        if picks and self.augment.enabled:
+            pixels = augment(pixels, self.augment, [self._generator(pick) for pick in picks])
+        if settings.do_normalize:
+            mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (settings.image_mean, settings.image_std))
+            return (pixels - mean) / std  # a single channel becomes three here
+        return pixels.expand(-1, 3, -1, -1)
+
+    def _generator(self, pick: Pick) -> torch.Generator:
+        # 2654435761 is Knuth's multiplicative hash: neighbouring places get unrelated streams
+        place = (self.seed * 1_000_003 + pick.epoch) * 1_000_003 + pick.position
+        return torch.Generator().manual_seed(place * 2654435761 % 2**63)

@@ -1,0 +1,19 @@
+"""transformers' common processor tests on PedCLIP's."""
+
+import unittest
+
+from transformers import BertTokenizer
+from transformers_tests.test_processing_common import ProcessorTesterMixin
+
+from pedclip import PedCLIPProcessor
+
+SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+PIECES = ["low", "##er", "new", "upper", "old", "long", "string", "the", "chest", "of", "a", "child"]
+
+
+class PedCLIPProcessorTest(ProcessorTesterMixin, unittest.TestCase):
+    processor_class = PedCLIPProcessor
+
+    @classmethod
+    def _setup_tokenizer(cls):
+        return BertTokenizer(vocab={token: index for index, token in enumerate(SPECIAL_TOKENS + PIECES)})

@@ -1,0 +1,419 @@
+"""Trains PedCLIP from a recipe and leaves a folder for the Hub.
+
+    python train.py configuration/recipes/xr.yaml
+    python train.py configuration/recipes/xr.yaml --output runs/mine --set epochs=3 --set data.path=my/xrays
+    accelerate launch --num_processes 2 train.py configuration/recipes/pexr.yaml
+
+Run again with the same recipe and output, it goes on where it stopped. OUTPUT then holds
+
+    hub/                the model: AutoModel.from_pretrained("OUTPUT/hub", trust_remote_code=True)
+    metrics.jsonl       one line every `log_every` steps and one an epoch; tensorboard/ holds the same curves
+    checkpoints/        last (with the optimizer's state) and best; each also loads as a model
+    skipped_rows.jsonl  rows whose image or text could not be used, and why
+    recipe.yaml         the recipe as it was run, overrides included
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import logging
+import math
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import yaml
+from accelerate import Accelerator
+from accelerate.tracking import GeneralTracker, on_main_process
+from accelerate.utils import DistributedDataParallelKwargs, is_tensorboard_available, set_seed
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from pedclip import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
+from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
+from pedclip.eval.training import evaluate
+from pedclip.processing.data.batches import PairBatches, Pick
+from pedclip.processing.data.captions import Captions
+from pedclip.processing.data.dataset import PairCollator, PairDataset
+from pedclip.processing.data.folder import read_folder
+
+logger = logging.getLogger("pedclip.train")
+
+
+# ---- what is trained
+
+
+def resolve(name: str) -> str:
+    """A Hub id or folder as it is; `package://NAME/FOLDER` as the folder inside that Python package."""
+    if not name.startswith("package://"):
+        return name
+    package, _, folder = name.removeprefix("package://").partition("/")
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ValueError(f"{name}: the package {package} is not installed; pip install {package.replace('_', '-')}")
+    return str(Path(found.submodule_search_locations[0], folder))
+
+
+def build_model(config: ModelConfig) -> PedCLIPModel:
+    if config.pretrained is not None:
+        model = PedCLIPModel.from_pretrained(resolve(config.pretrained))
+    else:
+        vision = None if config.vision is None else resolve(config.vision)
+        fields = {f"vision_{key}": value for key, value in config.vision_config.items()}
+        model = PedCLIPModel.from_vision_text_pretrained(vision, resolve(config.text), **fields, **config.config)
+    for prefix in config.freeze:
+        frozen = [weight for name, weight in model.named_parameters() if name.startswith(prefix)]
+        if not frozen:
+            raise ValueError(f"model.freeze names {prefix!r}, and no parameter begins so; text_model., for example, does")
+        for weight in frozen:
+            weight.requires_grad_(False)
+    return model
+
+
+def build_processor(config: TrainConfig, image_size: int) -> PedCLIPProcessor:
+    if config.model.pretrained is not None:
+        processor = PedCLIPProcessor.from_pretrained(resolve(config.model.pretrained))
+    else:
+        size = {"height": image_size, "width": image_size}
+        tokenizer = AutoTokenizer.from_pretrained(resolve(config.model.text))
+        processor = PedCLIPProcessor(PedCLIPImageProcessor(size=size), tokenizer)
+    processor.image_processor.keep_aspect_ratio = config.keep_aspect_ratio
+    processor.tokenizer.model_max_length = config.max_text_tokens
+    return processor
+
+
+def train_mode(model: torch.nn.Module):
+    """Training mode, but no dropout in a tower that is frozen whole."""
+    model.train()
+    for tower in model.children():
+        if not any(weight.requires_grad for weight in tower.parameters()):
+            tower.eval()
+
+
+# ---- optimizer and schedules
+
+
+def build_optimizer(model: PedCLIPModel, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW; matrices decay, while biases, norms, tokens, positions and the temperature do not."""
+    text_rate = config.learning_rate if config.text_learning_rate is None else config.text_learning_rate
+    groups = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            rate = text_rate if name.startswith("text_model.") else config.learning_rate
+            decays = weight.ndim >= 2 and "embeddings." not in name and not name.endswith("_bias")
+            groups.setdefault((rate, config.weight_decay if decays else 0.0), []).append(weight)
+    groups = [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()]
+    return torch.optim.AdamW(groups, betas=tuple(config.betas))
+
+
+def learning_rate_share(step: int, steps: int, warmup: float) -> float:
+    """Of the full learning rate: linear up over the warm-up, then half a cosine down to 0."""
+    rising = round(steps * warmup)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * min((step - rising) / max(steps - rising, 1), 1.0)))
+
+
+class ShareOfBatches:
+    """This process's part of every batch, from the batch where a resumed epoch goes on."""
+
+    def __init__(self, batches: PairBatches, rank: int, processes: int):
+        self.batches, self.rank, self.processes = batches, rank, processes
+        self.first_batch = 0
+
+    def __iter__(self) -> Iterator[list[Pick]]:
+        share = self.batches.batch_size // self.processes
+        for number, batch in enumerate(self.batches):
+            if number >= self.first_batch:
+                yield batch[self.rank * share : (self.rank + 1) * share]
+
+    def __len__(self) -> int:
+        return len(self.batches) - self.first_batch
+
+
+# ---- what is written
+
+
+class JsonLinesTracker(GeneralTracker):
+    """metrics.jsonl: one JSON object a line."""
+
+    name = "jsonl"
+    requires_logging_directory = False
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    @property
+    def tracker(self) -> Path:
+        return self.path
+
+    @on_main_process
+    def log(self, values: dict, step: int | None = None, **kwargs):
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+
+    def forget_after(self, step: int):
+        """Drops what a killed run wrote after its last checkpoint; the resumed run writes it again."""
+        if self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+            self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where the training stands; travels with every checkpoint."""
+
+    epoch: int = 0  # the epoch that is running
+    batch: int = 0  # of that epoch, the next one
+    step: int = 0  # optimizer steps done
+    best: float | None = None
+    seconds: float = 0.0
+
+    def state_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    def load_state_dict(self, state: dict):
+        for key, value in state.items():
+            setattr(self, key, value)
+
+
+def replace_folder(new: Path, target: Path):
+    """Puts a finished folder in the place of an older one, so that a whole one is there at every moment but one."""
+    older = target.with_name(target.name + ".old")
+    shutil.rmtree(older, ignore_errors=True)
+    if target.exists():
+        target.rename(older)
+    new.rename(target)
+    shutil.rmtree(older, ignore_errors=True)
+
+
+def save_checkpoint(accelerator: Accelerator, target: Path):
+    """Model folder and training state together: every process calls this, the first one writes the model."""
+    new = target.with_name(target.name + ".new")
+    if accelerator.is_main_process:
+        shutil.rmtree(new, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(new), safe_serialization=True)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        replace_folder(new, target)
+
+
+def save_model_folder(model: PedCLIPModel, processor: PedCLIPProcessor, labels: dict, target: Path):
+    """A folder that loads by itself, written whole."""
+    new = target.with_name(target.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    model.save_pretrained(new)
+    processor.save_pretrained(new)
+    (new / "training_labels.json").write_text(json.dumps(labels, indent=2) + "\n", encoding="utf-8")
+    replace_folder(new, target)
+
+
+def whole_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint; its predecessor where the run was killed while the two changed places."""
+    for candidate in (folder, folder.with_name(folder.name + ".old")):
+        if candidate.is_dir():
+            return candidate
+    return None
+
+
+def remember_recipe(config: TrainConfig, output: Path):
+    """Writes recipe.yaml, or makes sure that the folder's run was started with this very recipe."""
+    path = output / "recipe.yaml"
+    now = dataclasses.asdict(config)
+    if path.exists():
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        changed = sorted(key for key in now if now[key] != before.get(key))
+        if changed:
+            raise ValueError(
+                f"{output} holds a run with another recipe (other {', '.join(changed)}); take the recipe of "
+                f"{path}, or another --output, or delete the folder"
+            )
+    else:
+        path.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8")
+
+
+# ---- the run
+
+
+def train(config: TrainConfig) -> Path:
+    """Trains, and returns the Hub folder."""
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    metrics = JsonLinesTracker(output / "metrics.jsonl")
+    accelerator = Accelerator(
+        mixed_precision=config.precision,
+        log_with=[metrics, "tensorboard"] if is_tensorboard_available() else [metrics],
+        project_dir=str(output),
+        # MoBE's experts all take part in every step; what is frozen takes part in none
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    processes, rank = accelerator.num_processes, accelerator.process_index
+    if config.batch_size % processes:
+        raise ValueError(f"batch_size is {config.batch_size} for {processes} processes; take a multiple")
+    if accelerator.is_main_process:
+        remember_recipe(config, output)
+
+    set_seed(config.seed)
+    model = build_model(config.model)
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    processor = build_processor(config, model.config.vision_config.image_size)
+    body_parts = model.config.body_parts
+    set_seed(config.seed, device_specific=True)  # dropout differs between processes
+
+    samples = read_folder(config.data, split="train", skipped_file=output / "skipped_rows.jsonl")
+    held_out = read_folder(config.data, split="validation") if accelerator.is_main_process else []
+    labels = Captions(config.data).training_labels(samples)
+    batches = PairBatches(samples, config.batch_size, seed=config.seed, balance=config.data.balance)
+    share = ShareOfBatches(batches, rank, processes)
+    loader = DataLoader(
+        PairDataset(samples, processor, config.data, body_parts),
+        batch_sampler=share,
+        collate_fn=PairCollator(processor, config.data, seed=config.seed),
+        num_workers=config.num_workers,
+        generator=torch.Generator(),  # or else each epoch's start draws from the generator that dropout uses
+        pin_memory=accelerator.device.type == "cuda",
+    )
+
+    steps = config.epochs * len(batches)
+    optimizer = build_optimizer(model, config)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: learning_rate_share(step, steps, config.warmup)
+    )
+    progress = Progress()
+    plain_model = model
+    model, optimizer = accelerator.prepare(model, optimizer)
+    accelerator.register_for_checkpointing(schedule, progress)
+
+    def write_model(models, weights, folder):
+        if accelerator.is_main_process:
+            plain_model.save_pretrained(folder)
+            processor.save_pretrained(folder)
+        weights.clear()  # written already, and not twice
+
+    def read_model(models, folder):
+        plain_model.load_state_dict(load_file(Path(folder, "model.safetensors")))
+        models.clear()
+
+    accelerator.register_save_state_pre_hook(write_model)
+    accelerator.register_load_state_pre_hook(read_model)
+
+    last, best = output / "checkpoints" / "last", output / "checkpoints" / "best"
+    last.parent.mkdir(exist_ok=True)
+    start = whole_checkpoint(last)
+    if start is not None:
+        accelerator.load_state(str(start))
+        accelerator.print(f"Going on from {start}: epoch {progress.epoch + 1}, step {progress.step} of {steps}")
+    if accelerator.is_main_process:
+        metrics.forget_after(progress.step)
+    accelerator.init_trackers("tensorboard")
+
+    began = time.monotonic() - progress.seconds
+    bar = tqdm(total=steps, initial=progress.step, unit="step", disable=not accelerator.is_main_process)
+    while progress.epoch < config.epochs:
+        teacher_forcing = progress.epoch < config.teacher_forcing_epochs
+        batches.set_epoch(progress.epoch)
+        share.first_batch = progress.batch
+        train_mode(plain_model)
+        for batch in loader:
+            gate_weight = config.gate_weight_at(progress.epoch + progress.batch / len(batches))
+            batch = {key: value.to(accelerator.device, non_blocking=True) for key, value in batch.items()}
+            out = model(**batch, return_loss=True, teacher_forcing=teacher_forcing, gate_weight=gate_weight)
+            accelerator.backward(out.loss)
+            norm = accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            optimizer.step()
+            rate = schedule.get_last_lr()[0]
+            schedule.step()
+            optimizer.zero_grad()
+            with torch.no_grad():  # beyond the limit the clamp in forward would let no gradient bring it back
+                plain_model.logit_scale.clamp_(max=plain_model.config.logit_scale_max)
+
+            progress.step += 1
+            progress.batch += 1
+            progress.seconds = time.monotonic() - began
+            bar.update()
+            if progress.step % config.log_every == 0 or progress.step == steps:
+                losses = {key: float(out[key].detach()) for key in ("loss", "contrastive_loss", "gate_loss") if key in out}
+                bar.set_postfix(epoch=f"{progress.epoch + 1}/{config.epochs}", loss=f"{losses['loss']:.3f}")
+                line = {f"train/{key}": value for key, value in losses.items()}
+                line |= {
+                    "train/learning_rate": rate,
+                    "train/gate_weight": gate_weight,
+                    "train/teacher_forcing": float(teacher_forcing),
+                    "train/temperature": float((-plain_model.logit_scale).exp()),
+                    "train/gradient_norm": float(norm),
+                    "epoch": progress.epoch + progress.batch / len(batches),
+                    "seconds": progress.seconds,
+                }
+                accelerator.log(line, step=progress.step)
+            within_epoch = progress.batch < len(batches)  # at its end another one comes, after the evaluation
+            if config.checkpoint_every and progress.step % config.checkpoint_every == 0 and within_epoch:
+                save_checkpoint(accelerator, last)
+
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        if accelerator.is_main_process:
+            plain_model.eval()
+            scores = evaluate(plain_model, processor, held_out, config.data, labels)
+            if config.best_metric not in scores:
+                raise ValueError(f"best_metric is {config.best_metric!r}; the evaluation gives {', '.join(scores)}")
+            accelerator.log(
+                {f"validation/{key}": value for key, value in scores.items()} | {"epoch": progress.epoch},
+                step=progress.step,
+            )
+            shown = ", ".join(f"{key} {value:.3f}" for key, value in scores.items())
+            bar.write(f"epoch {progress.epoch}/{config.epochs}: {shown}")
+            if progress.best is None or scores[config.best_metric] > progress.best:
+                progress.best = scores[config.best_metric]
+                save_model_folder(plain_model, processor, labels, best)
+        save_checkpoint(accelerator, last)
+    bar.close()
+
+    hub = output / "hub"
+    if accelerator.is_main_process:
+        if config.keep_for_hub == "best":
+            plain_model = PedCLIPModel.from_pretrained(best)
+        save_model_folder(plain_model, processor, labels, hub)
+    accelerator.end_training()
+    return hub
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help="YAML file, see configuration/recipes/")
+    parser.add_argument("--output", help="folder of the run, instead of the recipe's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="change a value of the recipe"
+    )
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("accelerate").setLevel(logging.WARNING)  # it reports each file of each checkpoint
+    transformers_logging.disable_progress_bar()
+    overrides = args.overrides + ([f"output={args.output}"] if args.output else [])
+    try:
+        config = load_recipe(args.recipe, overrides)
+        hub = train(config)
+    except (ValueError, OSError) as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"\nThe model is in {hub}. Load it with\n\n"
+        "    from transformers import AutoModel, AutoProcessor\n"
+        f'    model = AutoModel.from_pretrained("{hub}", trust_remote_code=True)\n'
+        f'    processor = AutoProcessor.from_pretrained("{hub}", trust_remote_code=True)\n\n'
+        f"Curves: {config.output}/metrics.jsonl, or tensorboard --logdir {config.output}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
