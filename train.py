@@ -315,11 +315,28 @@ def train(config: TrainConfig) -> Path:
         accelerator.load_state(str(start))
         accelerator.print(f"Going on from {start}: epoch {progress.epoch + 1}, step {progress.step} of {steps}")
     if accelerator.is_main_process:
-        metrics.forget_after(progress.step)
+        metrics.forget_after(progress.step if start is not None else -1)
     accelerator.init_trackers("tensorboard")
+
+    def look() -> float:
+        """Evaluates on the held-out images, writes the scores down, and returns the one that decides."""
+        plain_model.eval()
+        scores = evaluate(plain_model, processor, held_out, config.data, labels)
+        if config.best_metric not in scores:
+            raise ValueError(
+                f"best_metric is {config.best_metric!r}, and the held-out images of {config.data.path} give "
+                f"{', '.join(scores)}; choose one of them"
+            )
+        line = {f"validation/{key}": value for key, value in scores.items()}
+        accelerator.log(line | {"epoch": progress.epoch}, step=progress.step)
+        shown = ", ".join(f"{key} {value:.3f}" for key, value in scores.items())
+        bar.write(f"epoch {progress.epoch}/{config.epochs}: {shown}")
+        return scores[config.best_metric]
 
     began = time.monotonic() - progress.seconds
     bar = tqdm(total=steps, initial=progress.step, unit="step", disable=not accelerator.is_main_process)
+    if start is None and accelerator.is_main_process:
+        look()  # where the curves begin; and what is wrong with the held-out images is said before hours of training
     while progress.epoch < config.epochs:
         teacher_forcing = progress.epoch < config.teacher_forcing_epochs
         batches.set_epoch(progress.epoch)
@@ -362,18 +379,9 @@ def train(config: TrainConfig) -> Path:
 
         progress.epoch, progress.batch = progress.epoch + 1, 0
         if accelerator.is_main_process:
-            plain_model.eval()
-            scores = evaluate(plain_model, processor, held_out, config.data, labels)
-            if config.best_metric not in scores:
-                raise ValueError(f"best_metric is {config.best_metric!r}; the evaluation gives {', '.join(scores)}")
-            accelerator.log(
-                {f"validation/{key}": value for key, value in scores.items()} | {"epoch": progress.epoch},
-                step=progress.step,
-            )
-            shown = ", ".join(f"{key} {value:.3f}" for key, value in scores.items())
-            bar.write(f"epoch {progress.epoch}/{config.epochs}: {shown}")
-            if progress.best is None or scores[config.best_metric] > progress.best:
-                progress.best = scores[config.best_metric]
+            score = look()
+            if progress.best is None or score > progress.best:
+                progress.best = score
                 save_model_folder(plain_model, processor, labels, best)
         save_checkpoint(accelerator, last)
     bar.close()

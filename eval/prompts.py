@@ -29,19 +29,17 @@ class Question:
     words: Mapping[str, str]
     prompts: Sequence[str]
 
-    def select(
-        self, samples: Sequence[Sample], where: Mapping[str, Sequence[Any]] | None = None
-    ) -> tuple[list[int], list[str]]:
+    def select(self, samples: Sequence[Sample], where: Mapping[str, Sequence[Any]] | None = None) -> "Selection":
         """The images the question is about, narrowed further by `where`, and the class of each."""
         rows = {**self.rows, **(where or {})}
-        indices, labels = [], []
-        for index, sample in enumerate(samples):
-            if all(_holds(sample, column, values) for column, values in rows.items()):
-                label = self.label(sample)
-                if label is not None:
-                    indices.append(index)
-                    labels.append(label)
-        return indices, labels
+        matching = [
+            index
+            for index, sample in enumerate(samples)
+            if all(_holds(sample, column, values) for column, values in rows.items())
+        ]
+        labels = {index: label for index in matching if (label := self.label(samples[index])) is not None}
+        names = list(self.classes) if self.classes is not None else sorted(set(labels.values()))
+        return Selection(list(labels), list(labels.values()), names, len(matching) - len(labels))
 
     def label(self, sample: Sample) -> str | None:
         if self.classes is None:
@@ -61,6 +59,16 @@ class Question:
         else:
             words = list(self.classes[label]["words"])
         return [prompt.format(words=word) for word in words for prompt in self.prompts]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The images that a question is asked about."""
+
+    indices: list[int]
+    labels: list[str]  # one for each index
+    classes: list[str]
+    left_out: int  # images that match the rows and hold none of the classes, or two
 
 
 @cache

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 RESAMPLES = 1000
 Metric = Callable[[np.ndarray], np.ndarray]
@@ -32,13 +31,11 @@ class Estimate:
         return asdict(self)
 
 
-def auc(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the ROC curve, scikit-learn's."""
-    return float(roc_auc_score(positive, scores))
-
-
 def auc_metric(positive: Sequence[bool] | np.ndarray, scores: Sequence[float] | np.ndarray) -> Metric:
-    """The AUC as a function of weights: the chance that a positive outscores a negative, ties counting half."""
+    """The AUC as a function of weights: the chance that a positive outscores a negative, ties counting half.
+
+    Written out because scikit-learn's, which the tests compare it with, takes one weighting at a time.
+    """
     positive, scores = np.asarray(positive, dtype=bool), np.asarray(scores, dtype=np.float64)
     if not np.isfinite(scores).all():
         raise ValueError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite; no AUC exists")

@@ -633,6 +633,9 @@ class PedCLIPForImageClassification(PedCLIPPreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.vision_model.get_input_embeddings()
 
+    def set_input_embeddings(self, value: nn.Module):
+        self.vision_model.set_input_embeddings(value)
+
     @can_return_tuple
     @auto_docstring
     def forward(

@@ -5,7 +5,7 @@ import unittest
 from transformers import BertTokenizer
 from transformers_tests.test_processing_common import ProcessorTesterMixin
 
-from pedclip import PedCLIPProcessor
+from pedclip import PedCLIPImageProcessor, PedCLIPProcessor
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = ["low", "##er", "new", "upper", "old", "long", "string", "the", "chest", "of", "a", "child"]
@@ -13,6 +13,10 @@ PIECES = ["low", "##er", "new", "upper", "old", "long", "string", "the", "chest"
 
 class PedCLIPProcessorTest(ProcessorTesterMixin, unittest.TestCase):
     processor_class = PedCLIPProcessor
+
+    @classmethod
+    def _setup_image_processor(cls):
+        return PedCLIPImageProcessor(size={"height": 18, "width": 18})
 
     @classmethod
     def _setup_tokenizer(cls):

@@ -1,0 +1,75 @@
+"""Classification by prompts: an image belongs to the class whose sentences it is most similar to."""
+
+# Shapes: N images, C classes, D embedding
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..configuration.data import DataConfig
+from .classification import Classification, classify, log_odds
+from .embeddings import EmbeddedImages, ModelUnderTest
+from .prompts import Question
+from .statistics import RESAMPLES
+
+ZERO_SHOT = "zero-shot"
+SEEN = "prompt classification, seen classes"
+UNKNOWN = "prompt classification, training labels unknown"
+
+
+def prompt_classification(
+    tested: ModelUnderTest,
+    images: EmbeddedImages,
+    question: Question,
+    data: DataConfig,
+    *,
+    where: Mapping[str, Sequence[Any]] | None = None,
+    min_images: int | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Classification:
+    """Asks the question of the images that it is about; every prompt used stands in the result."""
+    selection = question.select(images.samples, where)
+    prompts = {name: question.prompts_of(name, data.body_part_words) for name in selection.classes}
+    class_embeds = np.stack([_mean_direction(tested.embed_texts(prompts[name])) for name in selection.classes])
+    logits = tested.temperature_factor * (images.embeds[selection.indices] @ class_embeds.T).astype(np.float64)
+    scored = classify(
+        selection.labels,
+        selection.classes,
+        logits if len(selection.classes) == 2 else log_odds(logits),
+        [images.samples[index].patient_id for index in selection.indices],
+        min_images=question.min_images if min_images is None else min_images,
+        resamples=resamples,
+        seed=seed,
+    )
+    seen = {name: _seen(question, name, tested.training_labels) for name in selection.classes}
+    for row in scored.result["classes"]:
+        row |= {"seen_in_training": seen[row["class"]], "prompts": prompts[row["class"]]}
+    result = {
+        "asks": question.asks,
+        "kind": _kind(list(seen.values())),
+        **scored.result,
+        "left_out": selection.left_out,
+        "rows": {**question.rows, **(where or {})},
+    }
+    return Classification(result, scored.metric)
+
+
+def _mean_direction(embeds: np.ndarray) -> np.ndarray:
+    """The mean of normalised prompt embeddings, normalised again (D,)."""
+    mean = embeds.mean(0)
+    return mean / np.linalg.norm(mean)
+
+
+def _seen(question: Question, label: str, training_labels: Mapping[str, Any] | None) -> bool | None:
+    if training_labels is None:
+        return None
+    known = {str(name).casefold() for name in training_labels[question.column]}
+    return any(name.casefold() in known for name in question.names_in_data(label))
+
+
+def _kind(seen: Sequence[bool | None]) -> str:
+    """Zero-shot is a claim, so one class that was seen in training takes it away."""
+    if None in seen:
+        return UNKNOWN
+    return SEEN if any(seen) else ZERO_SHOT

@@ -1,0 +1,67 @@
+"""Does an image find its caption among all captions, and a caption its image?"""
+
+# Shapes: N images (and as many captions), K values of k
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from ..configuration.data import DataConfig
+from ..processing.data.captions import Captions
+from .embeddings import EmbeddedImages, ModelUnderTest
+from .statistics import RESAMPLES, estimate, share_metric
+
+KS = (1, 5, 10)
+
+
+def retrieval(
+    tested: ModelUnderTest, images: EmbeddedImages, data: DataConfig, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Any]:
+    """R@1, 5 and 10 in both directions over the images that have a caption (template 0 where it is made from labels).
+
+    Captions made from labels repeat, so any item with the query's caption is a hit; chance is what a random order
+    would reach by that rule. Queries are resampled by patient, the gallery stays.
+    """
+    captions = [Captions(data).caption(sample) for sample in images.samples]
+    having = [index for index, caption in enumerate(captions) if caption]
+    texts = [caption for caption in captions if caption]
+    if len(texts) < 2:
+        raise ValueError(f"{len(texts)} of {len(captions)} images have a caption; retrieval needs two (data.captions)")
+    similarity = images.embeds[having] @ tested.embed_texts(texts).T  # (N, N), images down, captions across
+    ids = np.unique(texts, return_inverse=True)[1]
+    same = ids[:, None] == ids[None, :]
+    patients = [images.samples[index].patient_id for index in having]
+
+    result: dict[str, Any] = {"captions": "text column" if data.captions.source == "text" else data.captions.source}
+    for name, scores in (("image_to_text", similarity), ("text_to_image", similarity.T)):
+        ranks = ranks_of_first_hit(scores, same)
+        result[name] = {
+            f"R@{k}": {
+                **estimate(share_metric(ranks < k), patients, resamples, seed).to_dict(),
+                "chance": chance_of_hit(same.sum(1), k),
+            }
+            for k in KS
+        }
+    headline = result["image_to_text"]["R@1"]
+    return {
+        "asks": "whether an image finds its caption, and a caption its image",
+        "kind": "retrieval, any item with the same caption is a hit",
+        "metric": "image to text R@1",
+        **headline,
+        "distinct_captions": len(set(texts)),
+        "largest_caption_group": int(same.sum(1).max()),
+        **result,
+    }
+
+
+def ranks_of_first_hit(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """For each query (row) how many wrong items come before its best right one; a tie counts as wrong first."""
+    best = np.where(same, scores, -np.inf).max(1, keepdims=True)
+    return ((scores >= best) & ~same).sum(1)
+
+
+def chance_of_hit(right: np.ndarray, k: int) -> float:
+    """R@k expected of a random order, exactly: one minus the chance that all k are among the wrong ones."""
+    total = len(right)
+    k = min(k, total)
+    return float(np.mean([1 - comb(total - int(count), k) / comb(total, k) for count in right]))

@@ -1,0 +1,161 @@
+"""The tasks as rows of a table, and the one function that runs a row and writes down everything it depended on."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..configuration.data import DataConfig
+from ..configuration.training import load_recipe
+from ..processing.data.folder import read_folder
+from ..processing.data.sample import Sample
+from .embeddings import EmbeddedImages, ModelUnderTest, load_model
+from .gate import gate_accuracy
+from .prompt_classification import prompt_classification
+from .prompts import questions
+from .retrieval import retrieval
+from .statistics import RESAMPLES
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a method may depend on besides the model and the images."""
+
+    data: DataConfig
+    where: Mapping[str, Sequence[Any]] | None = None  # narrows a question's rows, by column
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+
+def ask(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
+    question = questions()[name]
+    return prompt_classification(
+        tested,
+        images,
+        question,
+        settings.data,
+        where=settings.where,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    ).result
+
+
+def find(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
+    return retrieval(tested, images, settings.data, resamples=settings.resamples, seed=settings.seed)
+
+
+def gate(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
+    return gate_accuracy(images, tested.body_parts, resamples=settings.resamples, seed=settings.seed)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row: `method(name, tested, images, settings)` gives {value, low, high, n, patients, ...}."""
+
+    name: str
+    method: Callable[[str, ModelUnderTest, EmbeddedImages, Settings], dict[str, Any]]
+    headline: str  # what `value` is, in words
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("body-part", ask, headline="macro AUC"),
+        Task("pneumonia", ask, headline="AUC"),
+        Task("viral-bacterial", ask, headline="AUC"),
+        Task("scoliosis", ask, headline="AUC"),
+        Task("retrieval", find, headline="image to text R@1"),
+        Task("gate", gate, headline="accuracy"),
+    )
+}
+
+
+def run_task(
+    name: str,
+    model: ModelUnderTest | Path | str,
+    data: DataConfig | Path | str,
+    split: str = "test",
+    *,
+    where: Mapping[str, Sequence[Any]] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """One task on one model: {task, value, low, high, n, ...} with all that it depended on.
+
+    `model` is a folder or an open model; `data` a folder of images with metadata, a recipe (YAML, for its `data:`
+    part), or a DataConfig.
+    """
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}")
+    config = data_config(data)
+    tested = model if isinstance(model, ModelUnderTest) else load_model(model)
+    samples = read_folder(config, split=split, need_caption=False)
+    images = tested.embed_images(samples, config)
+    result = TASKS[name].method(name, tested, images, Settings(config, where, resamples, seed))
+    return {
+        "task": name,
+        **result,
+        "model": tested.name,
+        "split": split,
+        **provenance(samples, seed, resamples),
+    }
+
+
+def data_config(data: DataConfig | Path | str) -> DataConfig:
+    if isinstance(data, DataConfig):
+        return data
+    path = Path(data)
+    if path.suffix in (".yaml", ".yml"):
+        return load_recipe(path).data
+    return DataConfig(path=str(path))
+
+
+def provenance(samples: Sequence[Sample], seed: int, resamples: int) -> dict[str, Any]:
+    """What makes a number repeatable: versions, seed, and a hash over the images and labels it was made from."""
+    return {
+        "seed": seed,
+        "resamples_asked": resamples,
+        "interval": f"95 %, percentile, {resamples} resamples of whole patients",
+        "data_hash": data_hash(samples),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("torch", "transformers", "numpy", "pillow")},
+        },
+    }
+
+
+def data_hash(samples: Sequence[Sample]) -> str:
+    """SHA-256 over every image's bytes and metadata row, in the order of file names."""
+    total = hashlib.sha256()
+    for sample in sorted(samples, key=lambda sample: sample.file_name):
+        total.update(json.dumps([sample.file_name, dict(sample.row)], sort_keys=True, default=str).encode())
+        total.update(hashlib.sha256(sample.path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """A result in a few lines for the terminal."""
+    lines = [
+        f"{result['task']}: {result['asks']} ({result['kind']})",
+        f"{result['metric']} {shown(result)}; n {result['n']}, {result['patients']} patients, "
+        f"chance {result['chance']:.3f}, split {result['split']}",
+    ]
+    for row in result.get("classes", []):
+        value = f"{row['value']:.3f}" if "value" in row else "  -  "
+        left_out = "" if row.get("in_mean", True) else "  (too few for the mean)"
+        lines.append(f"  {row['class']:<24} {value}  n {row['n']}{left_out}")
+    for direction in ("image_to_text", "text_to_image"):
+        for name, score in result.get(direction, {}).items():
+            lines.append(f"  {direction.replace('_', ' ')} {name:<5} {shown(score)}  chance {score['chance']:.3f}")
+    return "\n".join(lines)
+
+
+def shown(score: Mapping[str, Any]) -> str:
+    """0.981 (0.975 to 0.987)"""
+    if score.get("low") is None:
+        return f"{score['value']:.3f} (no interval: fewer than two patients)"
+    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
