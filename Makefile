@@ -46,7 +46,7 @@ fix: $(STAMP)  ## Format, and mend what ruff can mend
 
 xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, write runs/xr/ (about 40 minutes on 2 cores)
 	$(PY) train.py configuration/recipes/xr.yaml
-	$(PY) train.py configuration/recipes/xr.yaml --set resize=pad --out runs/xr-pad
+	$(PY) train.py configuration/recipes/xr.yaml --output runs/xr-pad --set keep_aspect_ratio=true
 	$(PY) -m pedclip.eval.xr runs/xr
 
 common-tests: $(STAMP)  ## Run transformers' own common tests on our classes

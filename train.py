@@ -86,6 +86,7 @@ def build_processor(config: TrainConfig, image_size: int) -> PedCLIPProcessor:
         processor = PedCLIPProcessor(PedCLIPImageProcessor(size=size), tokenizer)
     processor.image_processor.keep_aspect_ratio = config.keep_aspect_ratio
     processor.tokenizer.model_max_length = config.max_text_tokens
+    processor.tokenizer.init_kwargs["max_length"] = config.max_text_tokens  # what the processor cuts at; saved with it
     return processor
 
 

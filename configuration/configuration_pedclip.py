@@ -168,7 +168,7 @@ class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
 
     model_type = "pedclip"
     sub_configs_defaults = {
-        "vision_config": PedCLIPVisionConfig,
+        "vision_config": SubConfigSpec(config_class=PedCLIPVisionConfig),
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="bert"),
     }
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..auto import PedCLIPModel, PedCLIPProcessor  # with transformers' Auto classes told about them
 from ..configuration.data import DataConfig
-from ..modeling_pedclip.modeling_pedclip import PedCLIPModel
 from ..processing.data.dataset import PairCollator, PairDataset
 from ..processing.data.sample import Sample
-from ..processing.processing_pedclip import PedCLIPProcessor
 
 BATCH = 64
 

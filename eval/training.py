@@ -13,7 +13,6 @@ from .prompt_classification import prompt_classification
 from .prompts import questions
 from .retrieval import retrieval
 
-
 MIN_IMAGES = 2  # of a class, fewer than `pedclip eval` asks for, so that small held-out sets can be followed
 
 

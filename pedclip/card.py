@@ -1,25 +1,14 @@
 """The model card: model_card.md filled with what the config tells and what its author states."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import PreTrainedConfig
 
 import pedclip
-
-
-@dataclass(frozen=True, kw_only=True)
-class CardResult:
-    """One row of the card's table of results."""
-
-    task: str
-    metric: str
-    value: str
-    interval: str
-    n: str
-    data: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +18,7 @@ class CardFacts:
     name: str = "PedCLIP"
     license: str = "apache-2.0"  # of the weights: what the licences of the training data allow
     training_data: str = "Not stated by the person who wrote this folder. Ask before using the model."
-    results: Sequence[CardResult] = ()
+    results: Sequence[Mapping[str, Any]] = ()  # each as `pedclip eval --out` writes it
     result_notes: Sequence[str] = ()  # sentences under the table, for example where a trivial baseline wins
 
 
@@ -41,8 +30,13 @@ def checkout_file(name: str) -> Path:
     raise FileNotFoundError(f"{name} is not among the installed files of pedclip; install the package again")
 
 
-def render_card(config: PreTrainedConfig, pipeline_tag: str, facts: CardFacts) -> ModelCard:
-    """Fills model_card.md. The YAML on top is for the Hub, the text for the reader."""
+def render_card(
+    config: PreTrainedConfig, pipeline_tag: str, facts: CardFacts, training_labels: Mapping[str, Any] | None = None
+) -> ModelCard:
+    """Fills model_card.md. The YAML on top is for the Hub, the text for the reader.
+
+    `training_labels` is what the model has seen; what it lists may not be called zero-shot.
+    """
     vision = config.vision_config if config.model_type == "pedclip" else config
     described = {
         "image size": f"{vision.image_size} x {vision.image_size}",
@@ -51,6 +45,9 @@ def render_card(config: PreTrainedConfig, pipeline_tag: str, facts: CardFacts) -
     }
     if config.model_type == "pedclip":
         described["body parts"] = ", ".join(config.body_parts)
+    if training_labels is not None:
+        described["body parts seen in training"] = ", ".join(training_labels["body_part"]) or "none"
+        described["findings seen in training"] = ", ".join(training_labels["findings"]) or "none"
     return ModelCard.from_template(
         ModelCardData(
             language="en",
@@ -61,6 +58,16 @@ def render_card(config: PreTrainedConfig, pipeline_tag: str, facts: CardFacts) -
             tags=["radiology", "x-ray", "pediatrics", "medical", "clip", "mixture-of-experts", "pedclip"],
         ),
         template_path=str(checkout_file("model_card.md")),
+        name=facts.name,
         described=described.items(),
-        **{key: value for key, value in asdict(facts).items() if key != "license"},
+        training_data=facts.training_data,
+        results=[_cells(result) for result in facts.results],
+        result_notes=facts.result_notes,
     )
+
+
+def _cells(result: Mapping[str, Any]) -> list[str]:
+    low, high = result["low"], result["high"]
+    interval = "none" if low is None else f"{low:.3f} to {high:.3f}"
+    numbers = [f"{result['value']:.3f}", interval, f"{result['chance']:.3f}", str(result["n"])]
+    return [result["task"], result["kind"], result["metric"], *numbers, result["split"]]

@@ -1,9 +1,11 @@
 """The command `pedclip VERB`: everything but training, which is train.py."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 # torch and transformers take seconds to import, so each verb imports what it needs when it runs.
 
@@ -32,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         help="rewrite a model folder or checkpoint as a complete Hub folder",
         description="Writes weights, processor, the code that loads them, licence and model card into OUT, whole or "
         "not at all. OUT then loads with transformers alone: AutoModel.from_pretrained(OUT, trust_remote_code=True). "
-        "Without --name, --license or --training-data the card that DIR has is kept.",
+        "Without --name, --license, --training-data or --results the card that DIR has is kept.",
         epilog="example: pedclip export runs/xr/last my-model --name my-model --training-data data.md",
     )
     export.add_argument("dir", metavar="DIR", type=Path, help="a folder that train.py or save_pretrained wrote")
@@ -41,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--license", help="licence of the weights, as the Hub spells it (default: apache-2.0)")
     export.add_argument(
         "--training-data", metavar="FILE", type=Path, help="Markdown about the training data, for the card"
+    )
+    export.add_argument(
+        "--results", metavar="FILE", type=Path, nargs="+", help="what `pedclip eval --out` wrote, for the card's table"
     )
     export.add_argument("--overwrite", action="store_true", help="replace OUT if it is a model folder already")
     export.set_defaults(run=run_export)
@@ -59,12 +64,19 @@ def parser() -> argparse.ArgumentParser:
     evaluate = verbs.add_parser(
         "eval",
         help="measure a model on a task",
-        description="Measures a model on one task over one split of a folder of images with metadata.",
+        description="Measures a model on one task over one split of a folder of images with metadata, and says what "
+        "was asked, how many images and patients answered, the interval, and what guessing would reach.",
         epilog="example: pedclip eval --model runs/xr/hub --task body-part --data radiographs/ --out results.json",
     )
     evaluate.add_argument("--model", metavar="DIR", type=Path, required=True, help="a PedCLIP folder")
     evaluate.add_argument("--task", metavar="NAME", required=True, help="the task; an unknown name lists them all")
-    evaluate.add_argument("--data", metavar="DIR", type=Path, required=True, help="images with metadata (imagefolder)")
+    evaluate.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="images with metadata (imagefolder), or a recipe's YAML",
+    )
     evaluate.add_argument("--split", default="test", help="value of the metadata's split column (default: test)")
     evaluate.add_argument("--out", metavar="FILE", type=Path, help="write the results as JSON too")
     evaluate.set_defaults(run=run_eval)
@@ -75,7 +87,9 @@ def run_export(args: argparse.Namespace) -> int:
     from pedclip.card import CardFacts
     from pedclip.hub import export_folder
 
-    given = {"name": args.name, "license": args.license}
+    given: dict[str, Any] = {"name": args.name, "license": args.license}
+    if args.results:
+        given["results"] = [json.loads(file.read_text(encoding="utf-8")) for file in args.results]
     if args.training_data:
         given["training_data"] = args.training_data.read_text(encoding="utf-8").strip()
     given = {key: value for key, value in given.items() if value is not None}
@@ -97,7 +111,14 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def run_eval(args: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from pedclip.eval.tasks import run_task, table
+
+    result = run_task(args.task, args.model, args.data, args.split)
+    print(table(result))
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"wrote {args.out}")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

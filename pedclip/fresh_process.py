@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ def open_as_a_stranger(folder: str, checks: Checks) -> None:
         "AutoImageProcessor", lambda: transformers.AutoImageProcessor.from_pretrained(folder, **trust)
     )
     inputs: dict[str, Any] = {}
-    processor = tokenizer = None
+    processor = None
     if "text_config" in config.to_dict():
-        tokenizer = checks.run("AutoTokenizer", lambda: transformers.AutoTokenizer.from_pretrained(folder, **trust))
+        checks.run("AutoTokenizer", lambda: transformers.AutoTokenizer.from_pretrained(folder, **trust))
         processor = checks.run("AutoProcessor", lambda: transformers.AutoProcessor.from_pretrained(folder, **trust))
     if processor is not None:
         inputs = dict(processor(images=image, text=TEXTS, padding=True, return_tensors="pt"))
@@ -95,16 +96,12 @@ def open_as_a_stranger(folder: str, checks: Checks) -> None:
         model = getattr(transformers, auto_name).from_pretrained(where, **trust)
         return model, output_of(model)
 
-    # A whole PedCLIP opens through every Auto class; a classifier or a tower only as what it is.
-    architecture = config.architectures[0]
-    references = config.auto_map.items()
-    own = [name for name, reference in references if reference.split(".")[-1] == architecture]
-    everything = [name for name, _ in references if name.startswith("AutoModel")]
-    auto_names = own + [
-        name for name in everything if name not in own and config.model_type == "pedclip" and tokenizer
-    ]
-    results = {name: checks.run(name, lambda name=name: opened(name, folder), shape) for name in auto_names}
-    first = results[auto_names[0]]
+    references = config.auto_map
+    own = [name for name in references if references[name].split(".")[-1] == config.architectures[0]]
+    # a whole PedCLIP opens as a classifier too, with a new head; a classifier or a tower only as what it is
+    auto_names = [name for name in references if name.startswith("AutoModel")] if "AutoModel" in own else own
+    results = {name: checks.run(name, partial(opened, name, folder), shape) for name in auto_names}
+    first = results[own[0]]
     if "AutoModelForZeroShotImageClassification" in own:
         task = "zero-shot-image-classification"
         checks.run(
@@ -120,7 +117,7 @@ def open_as_a_stranger(folder: str, checks: Checks) -> None:
         with tempfile.TemporaryDirectory() as again:
             model.save_pretrained(again)
             (processor or image_processor).save_pretrained(again)
-            difference = (opened(auto_names[0], again)[1] - before).abs().max().item()
+            difference = (opened(own[0], again)[1] - before).abs().max().item()
         if difference != 0:
             raise ValueError(f"the same input gives another output: largest difference {difference:g}")
         return difference

@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from huggingface_hub import ModelCard
 from transformers import AutoConfig, PreTrainedModel, ProcessorMixin
@@ -23,6 +24,7 @@ from pedclip.configuration.hub_folder_pedclip import write_code_files
 
 # transformers writes these into a re-saved tokenizer's settings: how this machine loaded it, not what it is
 LOADING_KEYS = ("is_local", "local_files_only")
+TRAINING_LABELS = "training_labels.json"
 
 
 class HubKind(NamedTuple):
@@ -76,11 +78,13 @@ def write_hub_folder(
     out: str | os.PathLike,
     facts: CardFacts | None = None,
     card: ModelCard | None = None,
+    training_labels: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes a folder that loads by itself. It is made beside `out` and renamed at the end: never half of one.
 
-    The card is `card` as it stands, or made from `facts`.
+    The card is `card` as it stands, or made from `facts`. `training_labels` goes along as training_labels.json, from
+    which an evaluation knows what it may call zero-shot.
     """
     out = Path(out).absolute()
     check_target(out, overwrite)
@@ -92,8 +96,11 @@ def write_hub_folder(
         write_code_files(staged)
         _drop_loading_keys(staged / "tokenizer_config.json")
         shutil.copyfile(checkout_file("LICENSE"), staged / "LICENSE")
+        if training_labels is not None:
+            _write_json(staged / TRAINING_LABELS, training_labels)
         if card is None:
-            card = render_card(model.config, KINDS[type(model).__name__].pipeline_tag, facts or CardFacts())
+            pipeline_tag = KINDS[type(model).__name__].pipeline_tag
+            card = render_card(model.config, pipeline_tag, facts or CardFacts(), training_labels)
         card.save(staged / "README.md")
         for path in (staged, *staged.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
@@ -116,12 +123,17 @@ def export_folder(
     model, processor = load_folder(source)
     old_card = Path(source) / "README.md"
     card = ModelCard.load(old_card) if facts is None and old_card.is_file() else None
-    return write_hub_folder(model, processor, out, facts=facts, card=card, overwrite=overwrite)
+    labels_file = Path(source) / TRAINING_LABELS
+    training_labels = json.loads(labels_file.read_text(encoding="utf-8")) if labels_file.is_file() else None
+    return write_hub_folder(model, processor, out, facts, card, training_labels, overwrite)
 
 
 def _drop_loading_keys(settings_file: Path) -> None:
     if not settings_file.is_file():  # a vision tower has no tokenizer
         return
     settings = json.loads(settings_file.read_text(encoding="utf-8"))
-    kept = {key: value for key, value in settings.items() if key not in LOADING_KEYS}
-    settings_file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write_json(settings_file, {key: value for key, value in settings.items() if key not in LOADING_KEYS})
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

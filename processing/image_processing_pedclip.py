@@ -52,12 +52,12 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
             return image_url_or_urls[None]
         return super().fetch_images(image_url_or_urls)
 
-    def convert_to_rgb(self, image: ImageInput, input_data_format=None) -> np.ndarray:
+    def convert_to_rgb(self, image: ImageInput, **kwargs) -> ImageInput:
         """As in transformers, and an array of one channel becomes three equal ones."""
         if isinstance(image, np.ndarray) and image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
             channel_axis = 0 if image.shape[0] == 1 else 2
             return np.repeat(image, 3, axis=channel_axis)
-        return super().convert_to_rgb(image, input_data_format=input_data_format)
+        return super().convert_to_rgb(image, **kwargs)  # which channel is last: from transformers 5.21 on
 
     def resize(
         self, image: np.ndarray, size: SizeDict, resample=None, keep_aspect_ratio=False, **kwargs

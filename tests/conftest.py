@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# Read when huggingface_hub and torch are imported. A test that asks for the network fails at once; and two test workers
-# with two threads each are slower on two cores than two with one.
+# Read when huggingface_hub and torch are imported. A test that asks for the network fails at once; and two test
+# workers with two threads each are slower on two cores than two with one.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -39,12 +39,12 @@ TEXT = {
     "attention_probs_dropout_prob": 0.0,
 }
 WORDS = (
-    "x - ray of the a radiograph chest hand wrist hip skull normal pneumonia fracture left right frontal lateral , . no "
-    "acute osseous abnormality child"
-).split()
+    *("x", "-", "ray", "of", "the", "a", ",", ".", "no", "radiograph", "chest", "hand", "wrist", "hip", "skull"),
+    *("normal", "pneumonia", "fracture", "left", "right", "frontal", "lateral", "acute", "osseous", "child"),
+)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_config():
     """`make_config(vision={...}, text={...}, **fields)`: a tiny `PedCLIPConfig` with some fields changed."""
     from pedclip import PedCLIPConfig
@@ -56,13 +56,14 @@ def make_config():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model(make_config):
     """`make_model(seed=0, dtype=None, **as for make_config)`: a tiny `PedCLIPModel`, every parameter drawn at random.
 
     Gates and biases too: at their initial values a wrong gate or a forgotten bias would hardly show.
     """
     import torch
+
     from pedclip import PedCLIPModel
 
     def make(seed: int = 0, dtype: torch.dtype = torch.float32, **config):
@@ -77,9 +78,9 @@ def make_model(make_config):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_batch():
-    """`make_batch(size=4, seed=0, dtype=None)`: pairs with texts of several lengths and labels, one of them unknown."""
+    """`make_batch(size=4, seed=0, dtype=None)`: pairs, texts of several lengths, and labels, the last one unknown."""
     import torch
 
     def make(size: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> dict:
@@ -98,15 +99,15 @@ def make_batch():
     return make
 
 
-@pytest.fixture
-def tokenizer(tmp_path):
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory):
     """A BERT tokenizer over a few words, letters and word pieces, read from a vocabulary file."""
     from transformers import BertTokenizer
 
     letters = "abcdefghijklmnopqrstuvwxyz"
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = list(dict.fromkeys([*special, *WORDS, *letters, *(f"##{letter}" for letter in letters)]))
-    vocabulary_file = tmp_path / "vocab.txt"
+    vocabulary_file = tmp_path_factory.mktemp("tokenizer") / "vocab.txt"
     vocabulary_file.write_text("\n".join(vocabulary), encoding="utf-8")
     return BertTokenizer(vocab=str(vocabulary_file))
 

@@ -1,68 +1,43 @@
 """The Hub folder: it loads where PedCLIP is not installed, and `pedclip check` sees what would spoil that."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, BertTokenizer
+from transformers import AutoModel
 
 from pedclip import (
-    PedCLIPConfig,
     PedCLIPForImageClassification,
-    PedCLIPImageProcessor,
     PedCLIPModel,
     PedCLIPProcessor,
     PedCLIPVisionModel,
 )
-from pedclip.card import CardFacts, CardResult
+from pedclip.card import CardFacts
 from pedclip.check import check_card, check_files, check_folder, check_no_machine_paths, check_no_pickle
 from pedclip.cli import main
 from pedclip.hub import export_folder, load_folder, write_hub_folder
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "-", "chest", "ray", "wrist", "x"]
 
-
-def tiny_config() -> PedCLIPConfig:
-    tower = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    return PedCLIPConfig(
-        vision_config={**tower, "image_size": 32, "mobe_layers": [0], "num_experts": 2},
-        text_config={**tower, "vocab_size": len(WORDS)},
-        body_parts=["chest", "wrist"],
-        num_labels=2,
-    )
-
-
-def tiny_processor() -> PedCLIPProcessor:
-    tokenizer = BertTokenizer(vocab={word: index for index, word in enumerate(WORDS)})
-    return PedCLIPProcessor(PedCLIPImageProcessor(size={"height": 32, "width": 32}), tokenizer)
-
-
-def tiny_model() -> PedCLIPModel:
-    torch.manual_seed(0)
-    return PedCLIPModel(tiny_config())
-
-
-@pytest.fixture(scope="module")
-def good_folder(tmp_path_factory) -> Path:
-    return write_hub_folder(tiny_model(), tiny_processor(), tmp_path_factory.mktemp("hub") / "good")
+@pytest.fixture
+def model(make_model, processor) -> PedCLIPModel:
+    return make_model(text={"vocab_size": len(processor.tokenizer)}, num_labels=2)
 
 
 @pytest.fixture
-def folder(good_folder, tmp_path) -> Path:
-    """A copy that a test may spoil."""
-    return Path(shutil.copytree(good_folder, tmp_path / "folder"))
+def folder(model, processor, tmp_path) -> Path:
+    """A good Hub folder, which a test may spoil."""
+    return write_hub_folder(model, processor, tmp_path / "folder")
 
 
 def failed(checks) -> dict[str, str]:
     return {check.name: check.detail for check in checks if not check.ok}
 
 
-def test_a_folder_loads_in_a_process_without_pedclip_and_network(good_folder, capsys):
-    assert main(["check", str(good_folder)]) == 0
+def test_a_folder_loads_in_a_process_without_pedclip_and_network(folder, capsys):
+    assert main(["check", str(folder)]) == 0
     shown = capsys.readouterr().out
     for name in (
         "AutoConfig",
@@ -80,28 +55,27 @@ def test_a_folder_loads_in_a_process_without_pedclip_and_network(good_folder, ca
 
 
 @pytest.mark.parametrize("architecture", [PedCLIPVisionModel, PedCLIPForImageClassification])
-def test_a_tower_and_a_classifier_load_by_themselves_too(architecture, tmp_path):
-    config, processor = tiny_config(), tiny_processor()
+def test_a_tower_and_a_classifier_load_by_themselves_too(architecture, model, processor, tmp_path):
     if architecture is PedCLIPVisionModel:
-        config, processor = config.vision_config, processor.image_processor
-    out = write_hub_folder(architecture(config), processor, tmp_path / "out")
+        out = write_hub_folder(model.vision_model, processor.image_processor, tmp_path / "out")
+    else:
+        out = write_hub_folder(PedCLIPForImageClassification(model.config), processor, tmp_path / "out")
     checks = check_folder(out)
     assert not failed(checks)
     assert any(architecture.__name__ in check.detail for check in checks)
     assert type(load_folder(out)[0]) is architecture
 
 
-def test_what_is_exported_again_is_the_same(good_folder, tmp_path):
-    write_hub_folder(*load_folder(good_folder), tmp_path / "once")
+def test_what_is_exported_again_is_the_same(folder, tmp_path):
+    write_hub_folder(*load_folder(folder), tmp_path / "once")
     export_folder(tmp_path / "once", tmp_path / "twice")
     for path in (tmp_path / "once").iterdir():
         assert path.read_bytes() == (tmp_path / "twice" / path.name).read_bytes(), path.name
 
 
-def test_a_bare_save_pretrained_becomes_a_complete_folder(tmp_path, capsys):
-    model = tiny_model()
+def test_a_bare_save_pretrained_becomes_a_complete_folder(model, processor, tmp_path, capsys):
     model.save_pretrained(tmp_path / "bare")
-    tiny_processor().save_pretrained(tmp_path / "bare")
+    processor.save_pretrained(tmp_path / "bare")
     (tmp_path / "data.md").write_text("Sixteen wrists.")
     arguments = ["--name", "Tiny", "--license", "cc-by-4.0", "--training-data", str(tmp_path / "data.md")]
     assert main(["export", str(tmp_path / "bare"), str(tmp_path / "out"), *arguments]) == 0
@@ -116,35 +90,37 @@ def test_a_bare_save_pretrained_becomes_a_complete_folder(tmp_path, capsys):
     torch.testing.assert_close(same, model.state_dict(), rtol=0, atol=0)
 
 
-def test_files_can_be_read_by_others_and_say_nothing_about_the_machine(good_folder, tmp_path):
-    out = export_folder(good_folder, tmp_path / "out")
+def test_files_can_be_read_by_others_and_say_nothing_about_the_machine(folder, tmp_path):
+    out = export_folder(folder, tmp_path / "out")
     assert {oct(path.stat().st_mode & 0o777) for path in out.iterdir()} == {"0o644"}
     settings = json.loads((out / "tokenizer_config.json").read_text())
     assert not {"is_local", "local_files_only"} & set(settings)
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_failure_leaves_nothing_behind(model, processor, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
     monkeypatch.setattr(PedCLIPProcessor, "save_pretrained", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_hub_folder(tiny_model(), tiny_processor(), tmp_path / "out")
-    assert not list(tmp_path.iterdir())
+        write_hub_folder(model, processor, tmp_path / "new" / "out")
+    assert not list((tmp_path / "new").iterdir())
 
 
-def test_only_a_model_folder_is_replaced_and_only_when_asked(good_folder, tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "cat.txt").write_text("meow")
+def test_only_a_model_folder_is_replaced_and_only_when_asked(folder, tmp_path):
+    photos = tmp_path / "new" / "photos"
+    photos.mkdir(parents=True)
+    (photos / "cat.txt").write_text("meow")
     with pytest.raises(FileExistsError, match="not a model folder"):
-        export_folder(good_folder, tmp_path / "photos", overwrite=True)
+        export_folder(folder, photos, overwrite=True)
 
-    out = export_folder(good_folder, tmp_path / "out")
+    out = export_folder(folder, tmp_path / "new" / "out")
     with pytest.raises(FileExistsError, match="--overwrite"):
-        export_folder(good_folder, out)
-    export_folder(good_folder, out, facts=CardFacts(name="Second"), overwrite=True)
+        export_folder(folder, out)
+    export_folder(folder, out, facts=CardFacts(name="Second"), overwrite=True)
     assert ModelCard.load(out / "README.md").data.model_name == "Second"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "photos"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["out", "photos"]
+    assert (photos / "cat.txt").read_text() == "meow"
 
 
 def test_a_folder_keeps_its_card_unless_told_otherwise(folder, tmp_path):
@@ -154,13 +130,43 @@ def test_a_folder_keeps_its_card_unless_told_otherwise(folder, tmp_path):
     assert "A line of my own." not in (new / "README.md").read_text()
 
 
-def test_results_stand_in_the_card_with_their_n_and_interval(tmp_path):
-    row = CardResult(
-        task="body part", metric="macro AUC", value="0.990", interval="0.98 - 1.00", n="380", data="xr, test"
-    )
-    facts = CardFacts(results=[row], result_notes=["Image shape alone reaches 0.9."])
-    text = (write_hub_folder(tiny_model(), tiny_processor(), tmp_path / "out", facts) / "README.md").read_text()
-    assert "| body part | macro AUC | 0.990 | 0.98 - 1.00 | 380 | xr, test |\n\nImage shape alone" in text
+def test_results_stand_in_the_card_with_their_n_and_interval(folder, tmp_path):
+    result = {
+        "task": "body-part",
+        "kind": "prompt classification, seen classes",
+        "metric": "macro AUC",
+        "value": 0.98765,
+        "low": 0.98,
+        "high": 0.99,
+        "chance": 0.5,
+        "n": 380,
+        "split": "test",
+    }
+    (tmp_path / "one.json").write_text(json.dumps(result))
+    (tmp_path / "two.json").write_text(json.dumps(result | {"task": "gate", "low": None, "high": None}))
+    results = [str(tmp_path / "one.json"), str(tmp_path / "two.json")]
+    assert main(["export", str(folder), str(tmp_path / "out"), "--results", *results]) == 0
+    rows = [line for line in (tmp_path / "out" / "README.md").read_text().splitlines() if "macro AUC" in line]
+    how = "prompt classification, seen classes | macro AUC | 0.988"
+    assert rows == [
+        f"| body-part | {how} | 0.980 to 0.990 | 0.500 | 380 | test |",
+        f"| gate | {how} | none | 0.500 | 380 | test |",
+    ]
+
+
+def test_notes_stand_under_the_results(model, processor, tmp_path):
+    row = {"task": "t", "kind": "k", "metric": "m", "value": 1, "low": 1, "high": 1, "chance": 0, "n": 2, "split": "s"}
+    facts = CardFacts(results=[row], result_notes=["Image shape alone does better.", "The source gives it away."])
+    text = (write_hub_folder(model, processor, tmp_path / "out", facts) / "README.md").read_text()
+    assert "| 2 | s |\n\nImage shape alone does better.\n\nThe source gives it away.\n\n## Limits" in text
+
+
+def test_what_was_seen_in_training_goes_along(model, processor, tmp_path):
+    seen = {"body_part": ["chest", "wrist"], "findings": ["pneumonia"], "captions": 2, "captions_from_text": 0}
+    first = write_hub_folder(model, processor, tmp_path / "first", training_labels=seen)
+    second = export_folder(first, tmp_path / "second", facts=CardFacts(name="Second"))
+    assert json.loads((second / "training_labels.json").read_text()) == seen
+    assert "| findings seen in training | pneumonia |" in (second / "README.md").read_text()
 
 
 def test_check_sees_a_pickle_under_any_name(folder):

@@ -66,7 +66,7 @@ def _at_low_resolution(image: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def _blur(pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur of each image with its own width, in pixels. Shifted sums: grouped convolutions are slower here."""
+    """Gaussian blur of each image with its own width, in pixels; shifted sums, as grouped convolutions are slow."""
     height, width = pixels.shape[2:]
     reach = 3
     weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma[:, None]) ** 2)

@@ -47,7 +47,9 @@ def test_contrastive_losses_equal_a_loop_over_pairs_with_gradients(pairs, width,
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
     for inputs in (images, texts, scale):
         gradient, expected_gradient = (
-            torch.autograd.grad(sum(w * loss for w, loss in zip(weights, side, strict=True)), inputs, retain_graph=True)
+            torch.autograd.grad(
+                sum(w * loss for w, loss in zip(weights, side, strict=True)), inputs, retain_graph=True
+            )
             for side in (losses, expected)
         )
         torch.testing.assert_close(gradient[0], expected_gradient[0], rtol=1e-10, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Ways through the model that must not change its answer: fewer tokens, other attention, recomputed or half precision."""
+"""Ways through the model that must not change its answer: fewer tokens, other attention, less memory or precision."""
 
 import pytest
 import torch
@@ -218,7 +218,9 @@ def test_a_tower_is_projected_only_where_its_width_differs(make_model, make_batc
 )
 def test_any_bert_family_text_tower_builds_and_trains_all_of_its_parameters(make_model, make_batch, text_config):
     model = make_model(text=text_config, mask_identical_texts=True)
-    batch = make_batch() | {"token_type_ids": torch.zeros(4, 6, dtype=torch.long)}  # pipelines pass what tokenizers give
+    batch = make_batch() | {
+        "token_type_ids": torch.zeros(4, 6, dtype=torch.long)
+    }  # pipelines pass what tokenizers give
     output = model(**batch, return_loss=True)
     output.loss.backward()
 
@@ -230,7 +232,9 @@ def test_any_bert_family_text_tower_builds_and_trains_all_of_its_parameters(make
 def test_a_text_tower_that_reads_no_text_is_refused(make_config):
     from pedclip import PedCLIPConfig, PedCLIPModel
 
-    config = PedCLIPConfig(vision_config=make_config().vision_config, text_config={"model_type": "vit"}, body_parts=list("abcde"))
+    config = PedCLIPConfig(
+        vision_config=make_config().vision_config, text_config={"model_type": "vit"}, body_parts=list("abcde")
+    )
     with pytest.raises(ValueError, match="text tower is a 'vit', which does not read text"):
         PedCLIPModel(config)
 
@@ -271,15 +275,6 @@ def test_hidden_states_attentions_and_gates_are_recorded_when_asked_for(make_mod
     assert [weights.shape for weights in vision.attentions] == [(4, 4, 17, 17)] * 2
     torch.testing.assert_close(vision.attentions[0].sum(-1), torch.ones(4, 4, 17))
     assert [logits.shape for logits in vision.router_logits] == [(4, 5)] * 2
-    tower = model.vision_model
-    torch.testing.assert_close(
-        vision.router_logits[1],
-        tower.layers[1].mlp.gate(
-            tower.layers[1].layernorm_after(
-                vision.hidden_states[1] + tower.layers[1].attention(tower.layers[1].layernorm_before(vision.hidden_states[1]))[0]
-            )
-        ),
-    )
 
 
 def test_the_model_compiles_into_one_graph(make_model, make_batch):

@@ -1,0 +1,104 @@
+"""The report's figures, as SVG pictures that stand in the page itself."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")  # no window, no display
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+COLORS = ("#1f5fa8", "#c2571a", "#4b8b3b", "#7a4fa3", "#666666", "#b8860b")
+
+
+def auc_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Every method on every row with its interval; `rows` are those of one fitting."""
+    methods = list(dict.fromkeys(entry["method"] for row in rows for entry in row["entries"]))
+    figure, axes = plt.subplots(figsize=(9, 0.6 + 0.75 * len(rows)))
+    for place, row in enumerate(rows):
+        for entry in row["entries"]:
+            number = methods.index(entry["method"])
+            height = place + 0.11 * (number - (len(methods) - 1) / 2)
+            color = COLORS[number % len(COLORS)]
+            if entry["low"] is not None:
+                axes.plot([entry["low"], entry["high"]], [height, height], color=color, linewidth=1.6)
+            axes.plot(entry["value"], height, "o", color=color, markersize=5 if number == 0 else 3.5)
+    for number, method in enumerate(methods):
+        axes.plot([], [], "o-", color=COLORS[number % len(COLORS)], label=method)
+    axes.axvline(0.5, color="#999999", linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(rows)), [f"{row['title']}\nn {row['entries'][0]['n']}" for row in rows], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("AUC with 95 % interval over patients; dotted: chance")
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.09 - 0.4 / len(rows)), ncols=3, frameon=False)
+    return _picture(figure, "AUC of every method on every row")
+
+
+def training_plot(lines: Sequence[Mapping[str, Any]]) -> str | None:
+    """Losses by step and validation scores by epoch, from metrics.jsonl; None where it has neither."""
+    panels = [
+        ("train/", ("train/loss", "train/contrastive_loss", "train/gate_loss"), "training loss"),
+        ("validation/", _names(lines, "validation/", "auc"), "validation AUC"),
+        (
+            "validation/",
+            [*_names(lines, "validation/", "accuracy"), *_names(lines, "validation/", "_r1")],
+            "validation",
+        ),
+    ]
+    shown = [
+        (prefix, [name for name in names if any(name in line for line in lines)], title)
+        for prefix, names, title in panels
+    ]
+    shown = [panel for panel in shown if panel[1]]
+    if not shown:
+        return None
+    figure, all_axes = plt.subplots(1, len(shown), figsize=(4 * len(shown), 3), squeeze=False)
+    for axes, (prefix, names, title) in zip(all_axes[0], shown, strict=True):
+        for number, name in enumerate(names):
+            points = [(line.get("epoch", line["step"]), line[name]) for line in lines if line.get(name) is not None]
+            axes.plot(
+                *zip(*points, strict=True),
+                color=COLORS[number % len(COLORS)],
+                label=name.removeprefix(prefix).replace("_", " "),
+            )
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("epoch")
+        axes.legend(fontsize=7, frameon=False)
+    return _picture(figure, "training curves")
+
+
+def confusion_plot(confusion: Mapping[str, Any]) -> str:
+    """Which expert the gate involves most, by labelled body part; each row's shares, with counts written in."""
+    names, counts = confusion["names"], confusion["counts"]
+    side = 1.8 + 0.42 * len(names)
+    figure, axes = plt.subplots(figsize=(side, side))
+    shares = [[count / max(sum(row), 1) for count in row] for row in counts]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, row in enumerate(counts):
+        for j, count in enumerate(row):
+            if count:
+                color = "white" if shares[i][j] > 0.5 else "black"
+                axes.text(j, i, str(count), ha="center", va="center", fontsize=8, color=color)
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel("most involved expert")
+    axes.set_ylabel("labelled body part")
+    return _picture(figure, "confusion matrix of the gate")
+
+
+def _names(lines: Sequence[Mapping[str, Any]], prefix: str, ending: str) -> list[str]:
+    names = dict.fromkeys(name for line in lines for name in line)
+    return [name for name in names if name.startswith(prefix) and name.endswith(ending)]
+
+
+def _picture(figure: Figure, says: str) -> str:
+    """An <img> that carries the SVG; as an image its ids cannot clash with another figure's."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": says}):  # the same figure gives the same bytes
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    content = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{says}" src="data:image/svg+xml;base64,{content}">'
