@@ -67,6 +67,7 @@ def build_model(config: ModelConfig) -> PedCLIPModel:
     else:
         vision = None if config.vision is None else resolve(config.vision)
         fields = {f"vision_{key}": value for key, value in config.vision_config.items()}
+        fields |= {f"text_{key}": value for key, value in config.text_config.items()}
         model = PedCLIPModel.from_vision_text_pretrained(vision, resolve(config.text), **fields, **config.config)
     for prefix in config.freeze:
         frozen = [weight for name, weight in model.named_parameters() if name.startswith(prefix)]

@@ -63,6 +63,9 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
             Experts in each MoBE, one per body part.
         expert_intermediate_size (`int`, *optional*):
             Width inside each expert. `None`: the same as `intermediate_size`, as in the paper.
+        drop_path_rate (`float`, *optional*, defaults to 0.0):
+            Stochastic depth, in training only: how often the last layer's attention and MLP are left out for an image;
+            earlier layers proportionally less. Ours, for towers that start from nothing.
 
     Example:
 
@@ -92,6 +95,7 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
     mobe_layers: list[int] | tuple[int, ...] | None = None
     num_experts: int = 23
     expert_intermediate_size: int | None = None
+    drop_path_rate: float | int = 0.0
 
     def __post_init__(self, **kwargs):
         self.mobe_layers = [11] if self.mobe_layers is None else list(self.mobe_layers)
@@ -121,6 +125,8 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
             )
         if len(set(self.mobe_layers)) < len(self.mobe_layers):
             raise ValueError(f"mobe_layers is {self.mobe_layers}; name each layer once")
+        if not 0 <= self.drop_path_rate < 1:
+            raise ValueError(f"drop_path_rate is {self.drop_path_rate}; it is a probability, below 1")
         if self.num_experts < 1:
             raise ValueError(
                 f"num_experts is {self.num_experts}; a MoBE needs at least 1 expert (mobe_layers=[] is a plain ViT)"

@@ -27,6 +27,7 @@ class ModelConfig:
     vision: str | None = None  # a ViT; null: new weights, of the size that vision_config says
     text: str | None = None  # a BERT with its tokenizer
     vision_config: dict = field(default_factory=dict)  # fields of PedCLIPVisionConfig
+    text_config: dict = field(default_factory=dict)  # fields of the BERT's config to change, its dropout for example
     config: dict = field(default_factory=dict)  # further fields of PedCLIPConfig
     freeze: list[str] = field(default_factory=list)  # parameters whose names begin with one of these stay as they are
 
@@ -36,8 +37,11 @@ class ModelConfig:
                 f"model.pretrained is {self.pretrained!r} and model.text is {self.text!r}; give exactly one: "
                 "pretrained to go on from a PedCLIP, text (and vision) to start one"
             )
-        if self.pretrained is not None and (self.vision is not None or self.vision_config):
-            raise ValueError("model.pretrained brings its own towers; leave model.vision and model.vision_config out")
+        if self.pretrained is not None and (self.vision or self.vision_config or self.text_config):
+            raise ValueError(
+                "model.pretrained brings its own towers; leave model.vision, model.vision_config and "
+                "model.text_config out"
+            )
 
 
 @dataclass(kw_only=True)

@@ -181,10 +181,10 @@ def _how(results: Mapping[str, Any], main: str) -> str:
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]], mark_best: bool = False) -> str:
     body = []
     for line in lines:
-        best = (
-            max(line[2:]) if mark_best else None
-        )  # cells begin with their value, 0.xxx, so text order is value order
-        cells = [f"<td{' class=best' if cell == best else ''}>{_text(cell)}</td>" for cell in line]
+        values = [cell.split()[0] for cell in line]  # 0.981 of "0.981 (0.975 to 0.987)"
+        best = max(values[2:]) if mark_best else None
+        marks = [" class=best" if place >= 2 and value == best else "" for place, value in enumerate(values)]
+        cells = [f"<td{mark}>{_text(cell)}</td>" for mark, cell in zip(marks, line, strict=True)]
         body.append(f"<tr>{''.join(cells)}</tr>")
     head = "".join(f"<th>{_text(cell)}</th>" for cell in header)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'

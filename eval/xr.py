@@ -33,6 +33,8 @@ from .retrieval import retrieval
 from .statistics import RESAMPLES, Metric, paired_difference
 from .tasks import provenance
 
+logger = logging.getLogger(__name__)
+
 KERMANY = "Kermany2018-chest_xray"  # the pediatric chests, one hospital
 # how images become squares -> where the model that was trained so lies in the run
 FITTINGS = {"resize": ("hub", False), "padding": ("padded/hub", True)}
@@ -147,6 +149,7 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
     results: dict[str, Any] = {"rows": [], "fittings": {}}
     for name, (place, keep_aspect_ratio) in FITTINGS.items():
         if not (run / place).is_dir():
+            logger.warning("no model in %s, so nothing is reported for images made square by %s", run / place, name)
             continue
         tested = load_model(run / place)
         own = tested.processor.image_processor.keep_aspect_ratio

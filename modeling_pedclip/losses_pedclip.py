@@ -36,9 +36,22 @@ def gather_rows(rows: torch.Tensor) -> torch.Tensor:
     return _GatherWithGradient.apply(rows) if _several_processes() else rows
 
 
+def _without_padding(input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    return input_ids if attention_mask is None else input_ids.masked_fill(attention_mask == 0, -1)
+
+
+def distinct_texts(
+    input_ids: torch.Tensor, attention_mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A row for each distinct text (U,), and for each of the B texts which of those it is (B,)."""
+    distinct, of_pair = _without_padding(input_ids, attention_mask).unique(dim=0, return_inverse=True)
+    rows = torch.zeros(len(distinct), dtype=torch.long, device=input_ids.device)
+    return rows.scatter_(0, of_pair, torch.arange(len(input_ids), device=input_ids.device)), of_pair
+
+
 def same_text(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, max_length: int) -> torch.Tensor:
     """Which pairs of texts are identical, (B, T) -> (M, M), over all processes. Padding does not count."""
-    tokens = input_ids if attention_mask is None else input_ids.masked_fill(attention_mask == 0, -1)
+    tokens = _without_padding(input_ids, attention_mask)
     if _several_processes():  # processes pad to their own longest text
         tokens = gather_rows(nn.functional.pad(tokens, (0, max_length - tokens.shape[1]), value=-1))
     return (tokens[:, None] == tokens[None]).all(dim=-1)

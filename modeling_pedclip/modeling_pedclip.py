@@ -24,7 +24,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from ..configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionConfig
 from ..configuration.hub_folder_pedclip import SelfContainedMixin
-from .losses_pedclip import contrastive_losses, gate_loss, same_text
+from .losses_pedclip import contrastive_losses, distinct_texts, gate_loss, same_text
 from .mobe_pedclip import PedCLIPBodyPartGate, PedCLIPExperts, PedCLIPMoBE
 
 
@@ -72,7 +72,7 @@ class PedCLIPOutput(ModelOutput):
     router_logits (`tuple(torch.FloatTensor)`):
         For each MoBE layer, in order, the gate's logits of shape `(batch_size, num_experts)`.
     text_model_output (`BaseModelOutputWithPooling`):
-        What the text tower returned.
+        What the text tower returned; with `return_loss=True` and `mask_identical_texts`, for each distinct text once.
     vision_model_output (`PedCLIPVisionOutput`):
         What the image tower returned.
     """
@@ -213,6 +213,23 @@ class PedCLIPVisionMLP(nn.Module):
         return self.fc2(self.activation_fn(self.fc1(hidden_states)))
 
 
+class PedCLIPDropPath(nn.Module):
+    """Stochastic depth: in training, leaves a branch out for some images and scales it up for the others."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.rate == 0:
+            return branch
+        kept = torch.empty(len(branch), 1, 1, dtype=branch.dtype, device=branch.device).bernoulli_(1 - self.rate)
+        return branch * kept / (1 - self.rate)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}"
+
+
 class PedCLIPVisionLayer(GradientCheckpointingLayer):
     """One pre-norm transformer layer (Fig. 3): norm, attention, add, norm, MLP or MoBE, add."""
 
@@ -224,6 +241,7 @@ class PedCLIPVisionLayer(GradientCheckpointingLayer):
         self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = PedCLIPMoBE(config) if self.has_experts else PedCLIPVisionMLP(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.drop_path = PedCLIPDropPath(config.drop_path_rate * layer_idx / max(config.num_hidden_layers - 1, 1))
 
     def forward(
         self,
@@ -237,7 +255,7 @@ class PedCLIPVisionLayer(GradientCheckpointingLayer):
         The logits are returned, not only recorded: under gradient checkpointing what is returned carries gradients.
         """
         attended, _ = self.attention(self.layernorm_before(hidden_states), num_queries, **kwargs)
-        hidden_states = hidden_states[:, : attended.shape[1]] + self.dropout(attended)
+        hidden_states = hidden_states[:, : attended.shape[1]] + self.drop_path(self.dropout(attended))
 
         normed = self.layernorm_after(hidden_states)
         router_logits = None
@@ -245,7 +263,7 @@ class PedCLIPVisionLayer(GradientCheckpointingLayer):
             mixed, router_logits = self.mlp(normed, forced_experts)
         else:
             mixed = self.mlp(normed)
-        return hidden_states + self.dropout(mixed), router_logits
+        return hidden_states + self.drop_path(self.dropout(mixed)), router_logits
 
 
 @auto_docstring
@@ -538,16 +556,19 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             return_dict=True,
             **kwargs,
         )
+        rows, of_pair = slice(None), slice(None)
+        if return_loss and self.config.mask_identical_texts and not all_tokens_wanted:
+            rows, of_pair = distinct_texts(input_ids, attention_mask)  # each goes through the text tower once
         text_outputs = self.get_text_features(
-            input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
+            input_ids[rows],
+            attention_mask=None if attention_mask is None else attention_mask[rows],
+            token_type_ids=None if token_type_ids is None else token_type_ids[rows],
             position_ids=position_ids,
             return_dict=True,
             **kwargs,
         )
         image_embeds = nn.functional.normalize(vision_outputs.pooler_output, dim=-1)
-        text_embeds = nn.functional.normalize(text_outputs.pooler_output, dim=-1).to(image_embeds.device)
+        text_embeds = nn.functional.normalize(text_outputs.pooler_output, dim=-1)[of_pair].to(image_embeds.device)
         logit_scale = self.logit_scale.clamp(max=self.config.logit_scale_max).exp().to(image_embeds.device)
         logits_per_image = logit_scale * image_embeds @ text_embeds.T
 

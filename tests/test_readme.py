@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from transformers import ViTConfig, ViTModel
+from transformers import AutoTokenizer, ViTConfig, ViTModel
 
 from pedclip.auto import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
 from pedclip.cli import parser
@@ -48,17 +48,17 @@ def small_vit(tmp_path) -> Path:
 
 
 @pytest.fixture
-def with_local_towers(small_vit, tiny_bert_folder):
+def with_local_towers(small_vit, bert_folder):
     """Puts small local folders in the place of the Hub's ids, which need a network."""
 
     def replaced(text: str) -> str:
         assert IDS["vision"] in text and IDS["text"] in text
-        return text.replace(IDS["vision"], str(small_vit)).replace(IDS["text"], str(tiny_bert_folder))
+        return text.replace(IDS["vision"], str(small_vit)).replace(IDS["text"], str(bert_folder))
 
     return replaced
 
 
-def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, tiny_bert_folder, small_vit, monkeypatch):
+def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, bert_folder, small_vit, monkeypatch):
     (classify, classified), (gate, gated) = snippet("classify"), snippet("gate")
     image = re.search(r'images="(.+?)"', classify)[1]
     real = XR_HUB.is_dir() and (ROOT / image).is_file()
@@ -66,9 +66,9 @@ def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, tiny_bert_f
         monkeypatch.chdir(ROOT)
     else:  # without the model of `make xr`: the same lines on a model that has learned nothing
         where = tmp_path / "a" / "checkout"
-        model = PedCLIPModel.from_vision_text_pretrained(str(small_vit), str(tiny_bert_folder))
+        model = PedCLIPModel.from_vision_text_pretrained(str(small_vit), str(bert_folder))
         model.save_pretrained(where / "runs/xr/hub")
-        tokenizer = PedCLIPProcessor.from_pretrained(_processor_folder(tmp_path, tiny_bert_folder)).tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(bert_folder)
         processor = PedCLIPProcessor(PedCLIPImageProcessor(size={"height": 32, "width": 32}), tokenizer)
         processor.save_pretrained(where / "runs/xr/hub")
         monkeypatch.chdir(where)
@@ -84,14 +84,6 @@ def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, tiny_bert_f
         assert numbers.sub("#", now[0]) == numbers.sub("#", classified)
         assert sum(map(float, numbers.findall(now[0]))) == pytest.approx(1, abs=2e-3)
         assert now[1].strip() in model.config.body_parts and gated.strip() in model.config.body_parts
-
-
-def _processor_folder(tmp_path: Path, bert_folder: Path) -> Path:
-    from transformers import AutoTokenizer
-
-    processor = PedCLIPProcessor(PedCLIPImageProcessor(), AutoTokenizer.from_pretrained(bert_folder))
-    processor.save_pretrained(tmp_path / "processor")
-    return tmp_path / "processor"
 
 
 def test_starting_from_two_pretrained_towers_prints_what_the_readme_shows(with_local_towers):

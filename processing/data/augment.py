@@ -72,8 +72,9 @@ def _blur(pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma[:, None]) ** 2)
     weights = (weights / weights.sum(1, keepdim=True))[:, :, None, None, None]  # (B, taps, 1, 1, 1)
     padded = F.pad(pixels, (reach,) * 4, mode="replicate")
-    rows = sum(weights[:, tap] * padded[:, :, tap : tap + height] for tap in range(2 * reach + 1))
-    return sum(weights[:, tap] * rows[..., tap : tap + width] for tap in range(2 * reach + 1))
+    taps = range(2 * reach + 1)
+    rows = torch.stack([weights[:, tap] * padded[:, :, tap : tap + height] for tap in taps]).sum(0)
+    return torch.stack([weights[:, tap] * rows[..., tap : tap + width] for tap in taps]).sum(0)
 
 
 def _expose(pixels: torch.Tensor, config: AugmentConfig, signed: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from .sample import Sample
 class Pick(NamedTuple):
     """A sample's place in the training, so that whatever is drawn for it depends on that place alone."""
 
-    index: int  # of the sample
+    sample_index: int
     epoch: int
     batch: int  # of the epoch
     position: int  # of the epoch; with the epoch and the seed it decides the sample's augmentation

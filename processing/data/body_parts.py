@@ -55,7 +55,7 @@ def expert_index(
     else:
         own_names = {" ".join(_words(part)): part for part in body_parts}
         part = own_names.get(" ".join(_words(name))) or body_part_of(name)
-    return list(body_parts).index(part) if part in body_parts else NO_EXPERT
+    return NO_EXPERT if part is None or part not in body_parts else list(body_parts).index(part)
 
 
 def expert_indices(

@@ -49,7 +49,7 @@ class PairDataset(Dataset):
         return len(self.samples)
 
     def __getitem__(self, pick: int | Pick) -> Item:
-        index, place = (pick.index, pick) if isinstance(pick, Pick) else (pick, None)
+        index, place = (pick.sample_index, pick) if isinstance(pick, Pick) else (pick, None)
         pixels = self._kept[index] if index in self._kept else self._decode(index)
         return Item(pixels, self.body_part[index], self.samples[index], place)
 

@@ -7,7 +7,6 @@ version, into .cache/. Nothing may fail, and whatever is skipped has to say why.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -37,7 +36,8 @@ def unpacked_tests(release: str) -> Path:
             root = f"transformers-{release}/tests/"
             tar.extractall(partial, [member for member in tar if member.name.startswith(root)], filter="data")
         complete = Path(partial) / "complete"
-        shutil.move(Path(partial) / root, complete / "transformers_tests")
+        complete.mkdir()
+        (Path(partial) / root).rename(complete / "transformers_tests")
         (complete / "transformers_tests" / "__init__.py").touch()
         complete.rename(folder)
     return folder

@@ -185,6 +185,21 @@ def test_total_is_half_of_both_directions_plus_lambda_times_the_gates_loss(make_
     assert len(output.router_logits) == 2
 
 
+def test_under_teacher_forcing_the_gates_loss_alone_moves_the_gate_as_a_cross_entropy_does(make_model, make_batch):
+    model, batch = make_model(dtype=torch.float64), make_batch(dtype=torch.float64)
+    batch["body_part"] = torch.tensor([2, 0, 4, 2])
+    gate = model.vision_model.layers[1].mlp.gate
+    seen = []
+    gate.register_forward_hook(lambda module, inputs, logits: seen.append((inputs[0][:, 0], logits)))
+
+    model(**batch, return_loss=True, teacher_forcing=True, gate_weight=0.5).loss.backward()
+
+    ((img_token, logits),) = seen
+    wrong = logits.softmax(-1) - torch.nn.functional.one_hot(batch["body_part"], 5)  # s - x_b
+    torch.testing.assert_close(gate.proj.weight.grad, 0.5 * wrong.T @ img_token / 4, rtol=1e-9, atol=1e-12)
+    assert model.vision_model.embeddings.patch_embeddings.weight.grad.any()
+
+
 def test_gate_weight_comes_from_the_config_unless_given(make_model, make_batch):
     model, batch = make_model(gate_loss_weight=0.25), make_batch()
 

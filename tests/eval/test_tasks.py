@@ -1,0 +1,141 @@
+"""Tasks run from one line, say what they depended on, and claim zero-shot only where it is."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from pedclip.configuration.data import DataConfig
+from pedclip.eval.embeddings import load_model
+from pedclip.eval.gate import gate_accuracy
+from pedclip.eval.prompt_classification import SEEN, UNKNOWN, ZERO_SHOT
+from pedclip.eval.prompts import PROMPTS, questions
+from pedclip.eval.tasks import TASKS, data_hash, run_task, table
+from pedclip.eval.training import evaluate
+from pedclip.processing.data.captions import Captions
+from pedclip.processing.data.folder import read_folder
+
+FEW = {"resamples": 50}
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_every_task_gives_a_value_with_its_interval_and_where_it_comes_from(name, tested, collection):
+    result = run_task(name, tested, collection, **FEW)
+    assert 0 <= result["low"] <= result["value"] <= result["high"] <= 1
+    assert result["task"] == name and result["split"] == "test" and result["seed"] == 0
+    assert result["n"] >= result["patients"] > 1
+    assert set(result["versions"]) >= {"python", "torch", "transformers"}
+    assert len(result["data_hash"]) == 64
+    assert json.loads(json.dumps(result)) == result
+    assert f"n {result['n']}" in table(result)
+
+
+def test_an_unknown_task_lists_those_there_are(tested, collection):
+    with pytest.raises(ValueError, match="unknown task 'bodypart'; there are body-part, pneumonia"):
+        run_task("bodypart", tested, collection)
+
+
+def test_prompt_classification_equals_the_slow_way(tested, collection):
+    result = run_task("pneumonia", tested, collection, where={"source": ["other"]}, **FEW)
+    samples = read_folder(DataConfig(path=str(collection)), split="test")
+    samples = [s for s in samples if s.body_part == "chest" and s.row["source"] == "other"]
+    scores = []
+    with torch.no_grad():
+        classes = []
+        for row in result["classes"]:
+            inputs = tested.processor(text=row["prompts"], return_tensors="pt", padding=True)
+            embeds = tested.model.get_text_features(**inputs).pooler_output
+            classes.append((embeds / embeds.norm(dim=-1, keepdim=True)).mean(0))
+            classes[-1] = classes[-1] / classes[-1].norm()
+        for sample in samples:
+            pixel_values = tested.processor.image_processor(str(sample.path), return_tensors="pt").pixel_values
+            image = tested.model.get_image_features(pixel_values=pixel_values).pooler_output[0]
+            scores.append(float((image / image.norm()) @ (classes[0] - classes[1])))
+    expected = roc_auc_score(["pneumonia" in sample.findings for sample in samples], scores)
+    assert result["value"] == pytest.approx(expected, abs=1e-6)
+    assert result["n"] == len(samples) == 24
+
+
+def test_zero_shot_is_said_only_where_no_class_was_seen_in_training(tested, collection):
+    labels = {"body_part": ["chest"], "findings": ["pneumonia"], "captions": 2}
+    for training_labels, task, kind in (
+        (labels, "body-part", SEEN),
+        (labels, "pneumonia", SEEN),
+        (labels, "scoliosis", ZERO_SHOT),
+        (None, "scoliosis", UNKNOWN),
+    ):
+        result = run_task(task, replace(tested, training_labels=training_labels), collection, **FEW)
+        assert result["kind"] == kind
+    assert [row["seen_in_training"] for row in result["classes"]] == [None, None]
+
+
+def test_images_that_fit_no_class_or_two_are_left_out_and_counted(tested, collection):
+    result = run_task("viral-bacterial", tested, collection, **FEW)
+    assert result["n"] == 24
+    assert result["left_out"] == 36
+    assert [row["n"] for row in result["classes"]] == [12, 12]
+
+
+def test_retrieval_says_how_many_captions_there_are_and_what_chance_would_reach(tested, collection):
+    result = run_task("retrieval", tested, collection, **FEW)
+    samples = read_folder(DataConfig(path=str(collection)), split="test")
+    captions = [Captions(DataConfig(path="x")).caption(sample) for sample in samples]
+    assert result["distinct_captions"] == len(set(captions))
+    shares = np.mean([captions.count(caption) / len(captions) for caption in captions])
+    assert result["chance"] == pytest.approx(shares)
+    for direction in ("image_to_text", "text_to_image"):
+        values = [result[direction][f"R@{k}"]["value"] for k in (1, 5, 10)]
+        assert values == sorted(values)
+
+
+def test_the_gates_accuracy_counts_only_images_with_an_expert(tested, collection):
+    config = DataConfig(path=str(collection), body_part_experts={"hand": None})
+    samples = read_folder(config, split="test")
+    images = tested.embed_images(samples, config)
+    result = gate_accuracy(images, tested.body_parts, resamples=0)
+    kept = [index for index, sample in enumerate(samples) if sample.body_part != "hand"]
+    truth = np.array([{"chest": 0, "spine": 2}[samples[index].body_part] for index in kept])
+    assert result["n"] == len(kept) and result["without_expert"] == len(samples) - len(kept)
+    assert result["value"] == pytest.approx((images.gates[0][kept].argmax(1) == truth).mean())
+    assert np.sum(result["confusion"]["counts"]) == len(kept)
+
+
+def test_a_saved_model_scores_as_the_open_one_and_brings_its_training_labels(model_folder, collection, make_model):
+    samples_config = DataConfig(path=str(collection), body_part_experts={"spine": None})
+    (model_folder / "training_labels.json").write_text(json.dumps({"body_part": [], "findings": [], "captions": 0}))
+    result = run_task("body-part", model_folder, samples_config, **FEW)
+    assert result["kind"] == ZERO_SHOT
+    assert result["value"] == run_task("body-part", load_model(model_folder), samples_config, **FEW)["value"]
+    with pytest.raises(FileNotFoundError, match=r"no model folder.*config\.json"):
+        load_model(collection)
+
+
+def test_the_data_hash_changes_with_a_label_and_not_with_the_order(collection):
+    samples = read_folder(DataConfig(path=str(collection)), split="test")[:5]
+    other = replace(samples[0], row={**samples[0].row, "findings": ["other"]})
+    assert data_hash(samples) == data_hash(samples[::-1])
+    assert data_hash(samples) != data_hash([other, *samples[1:]])
+
+
+def test_the_evaluation_after_an_epoch_gives_plain_numbers(tested, collection):
+    config = DataConfig(path=str(collection))
+    scores = evaluate(
+        tested.model, tested.processor, read_folder(config, split="validation"), config, tested.training_labels
+    )
+    assert {"body_part_auc", "pneumonia_auc", "scoliosis_auc", "gate_accuracy", "retrieval_r1"} <= set(scores)
+    assert all(isinstance(value, float) and 0 <= value <= 1 for value in scores.values())
+
+
+def test_mistakes_in_the_prompts_file_are_named(tmp_path):
+    text = PROMPTS.read_text(encoding="utf-8")
+    for old, new, message in (
+        ("min_images: 10", "min_image: 10", "unknown key 'min_image'; did you mean 'min_images'"),
+        ("column: findings", "column: finding", "column 'finding'"),
+    ):
+        path = tmp_path / f"{new[:9]}.yaml"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            questions(path)

@@ -1,0 +1,87 @@
+"""The run's evaluation puts baselines beside every number and writes a page without any patient's image."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pedclip.eval import xr
+from pedclip.eval.baselines import BASELINES, extract, fit_and_score
+from pedclip.processing.data.folder import read_folder
+
+
+@pytest.fixture
+def run(tested, processor, tmp_path):
+    for place, keep_aspect_ratio in (("hub", False), ("padded/hub", True)):
+        processor.image_processor.keep_aspect_ratio = keep_aspect_ratio
+        tested.model.save_pretrained(tmp_path / place)
+        processor.save_pretrained(tmp_path / place)
+        (tmp_path / place / "training_labels.json").write_text(json.dumps(tested.training_labels))
+    lines = [{"step": n, "epoch": n / 4, "train/loss": 3 / n, "train/gate_loss": 1 / n} for n in range(1, 9)]
+    lines += [{"step": 4 * n, "epoch": n, "validation/body_part_auc": 0.5 + n / 10} for n in (1, 2)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return tmp_path
+
+
+def test_a_run_gets_results_and_a_report(run, collection, capsys, monkeypatch):
+    monkeypatch.setattr(xr, "RESAMPLES", 50)
+    assert xr.main([str(run), "--data", str(collection)]) == 0
+    results = json.loads((run / "results.json").read_text())
+
+    for key in (
+        "body_part_auc",
+        "pneumonia_auc",
+        "viral_bacterial_auc",
+        "scoliosis_auc",
+        "retrieval_r1",
+        "gate_accuracy",
+    ):
+        assert {"value", "low", "high", "n", "patients"} <= set(results[key])
+    assert list(results["fittings"]) == ["resize", "padding"]
+    first = results["rows"][0]
+    assert [entry["method"] for entry in first["entries"]] == ["PedCLIP", *BASELINES]
+    assert all("pedclip_minus_this" in entry for entry in first["entries"][1:])
+    # within the one source that has both; Kermany alone is a row already, and so is the only source of spines
+    assert {row["key"] for row in results["rows"] if ": " in row["key"]} == {
+        "body_part_auc: other",
+        "pneumonia_auc: other",
+    }
+
+    printed = capsys.readouterr().out
+    assert "| body part, all sources |" in printed
+    assert "above PedCLIP" in printed  # a random model loses to brightness
+    page = (run / "report.html").read_text()
+    assert "Not a medical device" in page and 'name="viewport"' in page
+    assert "data:image/svg+xml" in page
+    assert "http" not in page.replace("http://www.w3.org", "")  # nothing is fetched from anywhere
+    assert "image/png" not in page and "image/jpeg" not in page and "0.png" not in page
+
+
+def test_a_run_without_a_model_says_what_is_missing(tmp_path, collection, capsys):
+    assert xr.main([str(tmp_path), "--data", str(collection)]) == 2
+    assert "has no model" in capsys.readouterr().err
+
+
+def test_models_in_the_wrong_place_are_refused(run, collection, capsys):
+    (run / "hub").rename(run / "other")
+    (run / "padded" / "hub").rename(run / "hub")
+    assert xr.main([str(run), "--data", str(collection)]) == 2
+    assert "keep_aspect_ratio=True" in capsys.readouterr().err
+
+
+def test_a_baseline_finds_a_planted_difference_and_never_sees_test_labels(collection):
+    from pedclip.configuration.data import DataConfig
+
+    config = DataConfig(path=str(collection))
+    parts = {}
+    for split in ("train", "validation", "test"):
+        samples = [sample for sample in read_folder(config, split=split) if sample.body_part == "spine"]
+        labels = ["scoliosis" if "scoliosis" in sample.findings else "normal" for sample in samples]
+        parts[split] = (extract(samples, keep_aspect_ratio=False), labels)
+    for name, baseline in BASELINES.items():
+        train, validation, test = ((features[name], labels) for features, labels in parts.values())
+        scores, strength = fit_and_score(baseline, ["scoliosis", "normal", "neither"], train, validation, test[0])
+        assert scores.shape == (len(test[1]), 3) and strength in baseline.strengths
+        assert (scores[:, 2] == 0).all()  # a class that training lacks
+        if name != "HOG, logistic regression":  # gradients do not see brightness
+            assert ((scores[:, 0] > scores[:, 1]) == (np.array(test[1]) == "scoliosis")).mean() > 0.9
