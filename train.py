@@ -26,9 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-import yaml
 from accelerate import Accelerator
-from accelerate.tracking import GeneralTracker, on_main_process
 from accelerate.utils import DistributedDataParallelKwargs, is_tensorboard_available, set_seed
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
@@ -37,12 +35,15 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from pedclip import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
+from pedclip.card import CardFacts
 from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
 from pedclip.eval.training import evaluate
+from pedclip.hub import TRAINING_LABELS, write_hub_folder
 from pedclip.processing.data.batches import PairBatches, Pick
 from pedclip.processing.data.captions import Captions
 from pedclip.processing.data.dataset import PairCollator, PairDataset
 from pedclip.processing.data.folder import read_folder
+from pedclip.run_folder import JsonLinesTracker, remember_recipe, replace_folder, whole_checkpoint
 
 logger = logging.getLogger("pedclip.train")
 
@@ -69,10 +70,14 @@ def build_model(config: ModelConfig) -> PedCLIPModel:
         fields = {f"vision_{key}": value for key, value in config.vision_config.items()}
         fields |= {f"text_{key}": value for key, value in config.text_config.items()}
         model = PedCLIPModel.from_vision_text_pretrained(vision, resolve(config.text), **fields, **config.config)
+    if config.attn_implementation is not None:
+        model.set_attn_implementation(config.attn_implementation)
     for prefix in config.freeze:
         frozen = [weight for name, weight in model.named_parameters() if name.startswith(prefix)]
         if not frozen:
-            raise ValueError(f"model.freeze names {prefix!r}, and no parameter begins so; text_model., for example, does")
+            raise ValueError(
+                f"model.freeze names {prefix!r}, and no parameter begins so; text_model., for example, does"
+            )
         for weight in frozen:
             weight.requires_grad_(False)
     return model
@@ -105,14 +110,14 @@ def train_mode(model: torch.nn.Module):
 def build_optimizer(model: PedCLIPModel, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW; matrices decay, while biases, norms, tokens, positions and the temperature do not."""
     text_rate = config.learning_rate if config.text_learning_rate is None else config.text_learning_rate
-    groups = {}
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             rate = text_rate if name.startswith("text_model.") else config.learning_rate
             decays = weight.ndim >= 2 and "embeddings." not in name and not name.endswith("_bias")
             groups.setdefault((rate, config.weight_decay if decays else 0.0), []).append(weight)
-    groups = [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()]
-    return torch.optim.AdamW(groups, betas=tuple(config.betas))
+    settings = [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()]
+    return torch.optim.AdamW(settings, betas=tuple(config.betas), fused=True)
 
 
 def learning_rate_share(step: int, steps: int, warmup: float) -> float:
@@ -143,33 +148,6 @@ class ShareOfBatches:
 # ---- what is written
 
 
-class JsonLinesTracker(GeneralTracker):
-    """metrics.jsonl: one JSON object a line."""
-
-    name = "jsonl"
-    requires_logging_directory = False
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.path = path
-
-    @property
-    def tracker(self) -> Path:
-        return self.path
-
-    @on_main_process
-    def log(self, values: dict, step: int | None = None, **kwargs):
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-
-    def forget_after(self, step: int):
-        """Drops what a killed run wrote after its last checkpoint; the resumed run writes it again."""
-        if self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-            self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
 @dataclasses.dataclass
 class Progress:
     """Where the training stands; travels with every checkpoint."""
@@ -188,16 +166,6 @@ class Progress:
             setattr(self, key, value)
 
 
-def replace_folder(new: Path, target: Path):
-    """Puts a finished folder in the place of an older one, so that a whole one is there at every moment but one."""
-    older = target.with_name(target.name + ".old")
-    shutil.rmtree(older, ignore_errors=True)
-    if target.exists():
-        target.rename(older)
-    new.rename(target)
-    shutil.rmtree(older, ignore_errors=True)
-
-
 def save_checkpoint(accelerator: Accelerator, target: Path):
     """Model folder and training state together: every process calls this, the first one writes the model."""
     new = target.with_name(target.name + ".new")
@@ -208,40 +176,6 @@ def save_checkpoint(accelerator: Accelerator, target: Path):
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         replace_folder(new, target)
-
-
-def save_model_folder(model: PedCLIPModel, processor: PedCLIPProcessor, labels: dict, target: Path):
-    """A folder that loads by itself, written whole."""
-    new = target.with_name(target.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    model.save_pretrained(new)
-    processor.save_pretrained(new)
-    (new / "training_labels.json").write_text(json.dumps(labels, indent=2) + "\n", encoding="utf-8")
-    replace_folder(new, target)
-
-
-def whole_checkpoint(folder: Path) -> Path | None:
-    """The last checkpoint; its predecessor where the run was killed while the two changed places."""
-    for candidate in (folder, folder.with_name(folder.name + ".old")):
-        if candidate.is_dir():
-            return candidate
-    return None
-
-
-def remember_recipe(config: TrainConfig, output: Path):
-    """Writes recipe.yaml, or makes sure that the folder's run was started with this very recipe."""
-    path = output / "recipe.yaml"
-    now = dataclasses.asdict(config)
-    if path.exists():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        changed = sorted(key for key in now if now[key] != before.get(key))
-        if changed:
-            raise ValueError(
-                f"{output} holds a run with another recipe (other {', '.join(changed)}); take the recipe of "
-                f"{path}, or another --output, or delete the folder"
-            )
-    else:
-        path.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8")
 
 
 # ---- the run
@@ -276,6 +210,7 @@ def train(config: TrainConfig) -> Path:
     samples = read_folder(config.data, split="train", skipped_file=output / "skipped_rows.jsonl")
     held_out = read_folder(config.data, split="validation") if accelerator.is_main_process else []
     labels = Captions(config.data).training_labels(samples)
+    facts = CardFacts(**dataclasses.asdict(config.card))
     batches = PairBatches(samples, config.batch_size, seed=config.seed, balance=config.data.balance)
     share = ShareOfBatches(batches, rank, processes)
     loader = DataLoader(
@@ -301,6 +236,7 @@ def train(config: TrainConfig) -> Path:
         if accelerator.is_main_process:
             plain_model.save_pretrained(folder)
             processor.save_pretrained(folder)
+            Path(folder, TRAINING_LABELS).write_text(json.dumps(labels, indent=2) + "\n", encoding="utf-8")
         weights.clear()  # written already, and not twice
 
     def read_model(models, folder):
@@ -351,7 +287,7 @@ def train(config: TrainConfig) -> Path:
             accelerator.backward(out.loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
             optimizer.step()
-            rate = schedule.get_last_lr()[0]
+            rate = float(schedule.get_last_lr()[0])
             schedule.step()
             optimizer.zero_grad()
             with torch.no_grad():  # beyond the limit the clamp in forward would let no gradient bring it back
@@ -362,7 +298,9 @@ def train(config: TrainConfig) -> Path:
             progress.seconds = time.monotonic() - began
             bar.update()
             if progress.step % config.log_every == 0 or progress.step == steps:
-                losses = {key: float(out[key].detach()) for key in ("loss", "contrastive_loss", "gate_loss") if key in out}
+                losses = {
+                    key: float(out[key].detach()) for key in ("loss", "contrastive_loss", "gate_loss") if key in out
+                }
                 bar.set_postfix(epoch=f"{progress.epoch + 1}/{config.epochs}", loss=f"{losses['loss']:.3f}")
                 line = {f"train/{key}": value for key, value in losses.items()}
                 line |= {
@@ -384,7 +322,7 @@ def train(config: TrainConfig) -> Path:
             score = look()
             if progress.best is None or score > progress.best:
                 progress.best = score
-                save_model_folder(plain_model, processor, labels, best)
+                write_hub_folder(plain_model, processor, best, facts, training_labels=labels, overwrite=True)
         save_checkpoint(accelerator, last)
     bar.close()
 
@@ -392,7 +330,7 @@ def train(config: TrainConfig) -> Path:
     if accelerator.is_main_process:
         if config.keep_for_hub == "best":
             plain_model = PedCLIPModel.from_pretrained(best)
-        save_model_folder(plain_model, processor, labels, hub)
+        write_hub_folder(plain_model, processor, hub, facts, training_labels=labels, overwrite=True)
     accelerator.end_training()
     return hub
 
@@ -402,7 +340,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("recipe", help="YAML file, see configuration/recipes/")
     parser.add_argument("--output", help="folder of the run, instead of the recipe's")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="change a value of the recipe"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a value of the recipe",
     )
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -7,7 +7,6 @@ from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
 from .hub_folder_pedclip import SelfContainedMixin
 
-
 # Ours: the paper counts 23 anatomical regions and names only chest, wrist, forearm, hip and knee. One expert each, in
 # this order.
 BODY_PARTS = (
@@ -105,23 +104,25 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def validate_architecture(self):
-        """Part of `@strict`: what is wrong, the rule, and the way out, when the config is made and when it is saved."""
+        """Called by `@strict` when the config is made and when it is saved. Errors say what, the rule, the way out."""
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size is {self.hidden_size} and num_attention_heads is {self.num_attention_heads}; the width "
                 "must be a multiple of the number of heads"
             )
-        if self.patch_size < 1 or self.image_size % self.patch_size:
+        if self.patch_size < 1:
+            raise ValueError(f"patch_size is {self.patch_size}; a patch is at least 1 pixel wide")
+        if self.image_size < self.patch_size or self.image_size % self.patch_size:
+            fitting = max(self.image_size // self.patch_size, 1) * self.patch_size
             raise ValueError(
                 f"image_size is {self.image_size} and patch_size is {self.patch_size}; the image must be a whole "
-                f"number of patches wide, for example image_size={max(self.image_size // max(self.patch_size, 1), 1) * max(self.patch_size, 1)}"
+                f"number of patches wide, for example image_size={fitting}"
             )
         wrong = [layer for layer in self.mobe_layers if not 0 <= layer < self.num_hidden_layers]
         if wrong:
             raise ValueError(
-                f"mobe_layers holds {wrong}, but the tower has {self.num_hidden_layers} layers, counted from 0; choose "
-                f"from 0 to {self.num_hidden_layers - 1}, for example mobe_layers=[{self.num_hidden_layers - 1}] for "
-                "the last"
+                f"mobe_layers holds {wrong}, but the tower has {self.num_hidden_layers} layers, counted from 0; "
+                f"mobe_layers=[{self.num_hidden_layers - 1}] is the last one"
             )
         if len(set(self.mobe_layers)) < len(self.mobe_layers):
             raise ValueError(f"mobe_layers is {self.mobe_layers}; name each layer once")
@@ -199,12 +200,12 @@ class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
         return self.projection_dim if self.projection_dim is not None else self.text_config.hidden_size
 
     def validate_architecture(self):
-        """Part of `@strict`: what is wrong, the rule, and the way out, when the config is made and when it is saved."""
+        """Called by `@strict` when the config is made and when it is saved. Errors say what, the rule, the way out."""
         names, experts = len(self.body_parts), self.vision_config.num_experts
         if names != experts:
             raise ValueError(
-                f"body_parts has {names} names and vision_config.num_experts is {experts}; each expert needs one name: "
-                f"pass body_parts=[...] with {experts} names, or num_experts={names}"
+                f"body_parts has {names} names and vision_config.num_experts is {experts}; each expert needs one "
+                f"name: pass body_parts=[...] with {experts} names, or num_experts={names}"
             )
         repeated = sorted({name for name in self.body_parts if self.body_parts.count(name) > 1})
         if repeated:

@@ -8,7 +8,6 @@ import os
 import re
 from pathlib import Path
 
-
 _CODE_FOLDERS = ("configuration", "modeling_pedclip", "processing")
 _CROSS_FOLDER_IMPORT = re.compile(r"^(\s*from \.)\.\w+\.(\w+_pedclip import )", flags=re.MULTILINE)
 
@@ -43,7 +42,7 @@ def write_code_files(folder: str | os.PathLike) -> list[Path]:
 
 
 class SelfContainedMixin:
-    """Adds the code files to whatever `save_pretrained` writes, so that the folder loads where PedCLIP is not installed.
+    """Adds the code files to what `save_pretrained` writes, so that the folder loads where PedCLIP is not installed.
 
     Comes first among the bases, before `PreTrainedModel`, `PreTrainedConfig` or `ProcessorMixin`.
     """

@@ -29,6 +29,7 @@ class ModelConfig:
     vision_config: dict = field(default_factory=dict)  # fields of PedCLIPVisionConfig
     text_config: dict = field(default_factory=dict)  # fields of the BERT's config to change, its dropout for example
     config: dict = field(default_factory=dict)  # further fields of PedCLIPConfig
+    attn_implementation: str | None = None  # as in transformers; null: its own choice, sdpa
     freeze: list[str] = field(default_factory=list)  # parameters whose names begin with one of these stay as they are
 
     def __post_init__(self):
@@ -45,12 +46,22 @@ class ModelConfig:
 
 
 @dataclass(kw_only=True)
+class CardConfig:
+    """What the model's card says that only its author knows."""
+
+    name: str = "PedCLIP"
+    license: str = "other"  # of the weights, as the Hub spells it: what the terms of the training data allow
+    training_data: str = "Not stated by the person who trained this model. Ask before using it."  # Markdown
+
+
+@dataclass(kw_only=True)
 class TrainConfig:
     """What a recipe may set. The defaults are the paper's where it states them, and ours where it does not."""
 
     model: ModelConfig
     data: DataConfig
     output: str  # folder of the run: checkpoints, metrics, and at the end hub/
+    card: CardConfig = field(default_factory=CardConfig)
 
     epochs: int = 50  # paper
     batch_size: int = 256  # paper; pairs per optimizer step, over all processes: the negatives of each other
@@ -101,6 +112,9 @@ class TrainConfig:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
 
+        if self.max_grad_norm <= 0:
+            raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be above 0 (1e9 is as good as none)")
+
     @property
     def teacher_forcing_epochs(self) -> int:
         return round(self.teacher_forcing * self.epochs)
@@ -129,7 +143,7 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> TrainCo
     return _build(TrainConfig, values, where="")
 
 
-def _build(dataclass_type: type, values: Any, where: str):
+def _build(dataclass_type: Any, values: Any, where: str):
     """A dataclass from nested mappings; an unknown key or a wrong type is an error that names the place."""
     if not isinstance(values, dict):
         raise ValueError(f"{where[:-1]} is {values!r}; it must hold keys")

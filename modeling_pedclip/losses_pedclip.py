@@ -40,9 +40,7 @@ def _without_padding(input_ids: torch.Tensor, attention_mask: torch.Tensor | Non
     return input_ids if attention_mask is None else input_ids.masked_fill(attention_mask == 0, -1)
 
 
-def distinct_texts(
-    input_ids: torch.Tensor, attention_mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
+def distinct_texts(input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """A row for each distinct text (U,), and for each of the B texts which of those it is (B,)."""
     distinct, of_pair = _without_padding(input_ids, attention_mask).unique(dim=0, return_inverse=True)
     rows = torch.zeros(len(distinct), dtype=torch.long, device=input_ids.device)
@@ -57,6 +55,12 @@ def same_text(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, max_
     return (tokens[:, None] == tokens[None]).all(dim=-1)
 
 
+def similarity(image_embeds: torch.Tensor, text_embeds: torch.Tensor, logit_scale: torch.Tensor) -> torch.Tensor:
+    """Cosine over temperature, (images, C), (texts, C) -> (images, texts), without autocast's half precision."""
+    with torch.autocast(image_embeds.device.type, enabled=False):
+        return logit_scale * image_embeds @ text_embeds.T
+
+
 def contrastive_losses(
     image_embeds: torch.Tensor,
     text_embeds: torch.Tensor,
@@ -68,7 +72,7 @@ def contrastive_losses(
     `image_embeds`, `text_embeds` (B, C) have length 1, `logit_scale` is 1 / temperature. Where `identical` (M, M) is
     given, items whose text equals an item's own are left out of its negatives (ours).
     """
-    logits = logit_scale * gather_rows(image_embeds) @ gather_rows(text_embeds).T  # (M, M)
+    logits = similarity(gather_rows(image_embeds), gather_rows(text_embeds), logit_scale)  # (M, M)
     pairs = torch.arange(len(logits), device=logits.device)
     if identical is not None:
         others = identical & ~torch.eye(len(logits), dtype=torch.bool, device=logits.device)

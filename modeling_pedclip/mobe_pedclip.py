@@ -8,7 +8,6 @@ from transformers.activations import ACT2FN
 
 from ..configuration.configuration_pedclip import PedCLIPVisionConfig
 
-
 IGNORED_BODY_PART = -100  # label of a sample whose body part is unknown: no gate loss, no teacher
 
 
@@ -43,7 +42,7 @@ class PedCLIPExperts(nn.Module):
         mixed = torch.zeros_like(hidden_states)
         # unbind, not indexing: the gradient of W[e] is a whole stack of zeros for each expert
         stacks = (self.up_proj, self.up_bias, self.down_proj, self.down_bias)
-        experts = zip(*(stack.unbind() for stack in stacks), involvement.unbind(1))
+        experts = zip(*(stack.unbind() for stack in stacks), involvement.unbind(1), strict=True)
         for up_proj, up_bias, down_proj, down_bias, weight in experts:
             inner = self.activation_fn(nn.functional.linear(hidden_states, up_proj, up_bias))  # (B, T, I)
             mixed = mixed + weight[:, None, None] * nn.functional.linear(inner, down_proj, down_bias)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, ViTModel
+from transformers import AutoConfig, ViTModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
@@ -24,7 +24,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from ..configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionConfig
 from ..configuration.hub_folder_pedclip import SelfContainedMixin
-from .losses_pedclip import contrastive_losses, distinct_texts, gate_loss, same_text
+from .losses_pedclip import contrastive_losses, distinct_texts, gate_loss, same_text, similarity
 from .mobe_pedclip import PedCLIPBodyPartGate, PedCLIPExperts, PedCLIPMoBE
 
 
@@ -535,8 +535,8 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         if input_ids is None or pixel_values is None:
             missing = "input_ids" if input_ids is None else "pixel_values"
             raise ValueError(
-                f"{missing} is missing; PedCLIPModel compares images with texts and needs both. For one side alone use "
-                "get_image_features or get_text_features"
+                f"{missing} is missing; PedCLIPModel compares images with texts and needs both. For one side alone "
+                "use get_image_features or get_text_features"
             )
         if teacher_forcing and body_part is None:
             raise ValueError("teacher_forcing=True needs body_part, the label that picks each image's expert")
@@ -567,10 +567,12 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             return_dict=True,
             **kwargs,
         )
-        image_embeds = nn.functional.normalize(vision_outputs.pooler_output, dim=-1)
-        text_embeds = nn.functional.normalize(text_outputs.pooler_output, dim=-1)[of_pair].to(image_embeds.device)
+        # under autocast the towers end in half precision; a cosine over a small temperature wants the weights' own
+        image_embeds = nn.functional.normalize(vision_outputs.pooler_output.to(self.logit_scale.dtype), dim=-1)
+        text_embeds = nn.functional.normalize(text_outputs.pooler_output.to(self.logit_scale.dtype), dim=-1)
+        text_embeds = text_embeds[of_pair].to(image_embeds.device)
         logit_scale = self.logit_scale.clamp(max=self.config.logit_scale_max).exp().to(image_embeds.device)
-        logits_per_image = logit_scale * image_embeds @ text_embeds.T
+        logits_per_image = similarity(image_embeds, text_embeds, logit_scale)
 
         losses = {}
         if return_loss:
@@ -615,7 +617,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         Returns:
             `PedCLIPModel`: in evaluation mode, on the CPU.
         """
-        towers = {"vision": {}, "text": {}}
+        towers: dict[str, dict] = {"vision": {}, "text": {}}
         for key in [key for key in kwargs if key.startswith(("vision_", "text_"))]:
             tower, field = key.split("_", 1)
             towers[tower][field] = kwargs.pop(key)

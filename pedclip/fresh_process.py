@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 TEXTS = ["wrist x-ray", "chest x-ray"]
+LAST_BITS = 1e-5  # the same weights at another place in memory may be summed in another order
 
 
 class NoPedCLIP(MetaPathFinder):
@@ -118,7 +119,7 @@ def open_as_a_stranger(folder: str, checks: Checks) -> None:
             model.save_pretrained(again)
             (processor or image_processor).save_pretrained(again)
             difference = (opened(own[0], again)[1] - before).abs().max().item()
-        if difference != 0:
+        if difference > LAST_BITS:
             raise ValueError(f"the same input gives another output: largest difference {difference:g}")
         return difference
 

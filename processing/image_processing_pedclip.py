@@ -43,7 +43,7 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
         self.auto_map = {"AutoImageProcessor": "image_processing_pedclip.PedCLIPImageProcessor"}
 
     def fetch_images(self, image_url_or_urls):
-        """Adds to transformers' paths, URLs and base64 text: `os.PathLike`, and arrays of one channel without its axis."""
+        """Adds to transformers' paths, URLs and base64 text: `os.PathLike`, and grey arrays without a channel axis."""
         if isinstance(image_url_or_urls, list | tuple):
             return [self.fetch_images(image) for image in image_url_or_urls]
         if isinstance(image_url_or_urls, os.PathLike):

@@ -112,6 +112,20 @@ def tokenizer(tmp_path_factory):
     return BertTokenizer(vocab=str(vocabulary_file))
 
 
+@pytest.fixture(scope="session")
+def bert_folder(tokenizer, tmp_path_factory) -> Path:
+    """A BERT of one layer with its tokenizer, saved as on the Hub."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 1}
+    BertModel(BertConfig(**sizes, vocab_size=len(tokenizer))).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def processor(tokenizer):
     """The tiny model's processor: 32 x 32 pixels, few words."""

@@ -19,8 +19,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-BELOW = "5.19.0"
-REASON = "cannot import name 'SubConfigSpec'"
+BELOW = "5.20.2"
+REASON = "mean must have 1 elements if it is an iterable, got 3"
 
 
 def lowest_supported() -> str:

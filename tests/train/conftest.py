@@ -5,23 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
-WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] a of the x ray radiograph image chest hand knee - : ,".split()
 SMALL = dict(hidden_size=16, num_attention_heads=2, intermediate_size=32)
-
-
-@pytest.fixture(scope="session")
-def bert_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("bert")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(0)
-    BertModel(BertConfig(**SMALL, num_hidden_layers=1, vocab_size=len(WORDS))).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,7 @@ def test_a_run_killed_while_checkpoints_change_places_goes_on(recipe, tmp_path, 
 
 def test_another_recipe_in_the_same_folder_is_refused(recipe, tmp_path):
     run(recipe, "epochs=1")
-    with pytest.raises(ValueError, match="another recipe .*learning_rate"):
+    with pytest.raises(ValueError, match=r"another recipe .*learning_rate"):
         run(recipe, "epochs=1", "learning_rate=0.1")
 
 
