@@ -208,7 +208,8 @@ def train(config: TrainConfig) -> Path:
     set_seed(config.seed, device_specific=True)  # dropout differs between processes
 
     samples = read_folder(config.data, split="train", skipped_file=output / "skipped_rows.jsonl")
-    held_out = read_folder(config.data, split="validation") if accelerator.is_main_process else []
+    if accelerator.is_main_process:
+        held_out = PairDataset(read_folder(config.data, split="validation"), processor, config.data, body_parts)
     labels = Captions(config.data).training_labels(samples)
     facts = CardFacts(**dataclasses.asdict(config.card))
     batches = PairBatches(samples, config.batch_size, seed=config.seed, balance=config.data.balance)

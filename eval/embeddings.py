@@ -50,9 +50,13 @@ class ModelUnderTest:
             self._texts.update(zip(part, embeds, strict=True))
         return np.stack([self._texts[text] for text in texts])
 
-    @torch.inference_mode()
     def embed_images(self, samples: Sequence[Sample], data: DataConfig) -> "EmbeddedImages":
-        dataset = PairDataset(samples, self.processor, data, self.body_parts)
+        """Reads the images and puts each through the image tower once."""
+        return self.embed_dataset(PairDataset(samples, self.processor, data, self.body_parts), data)
+
+    @torch.inference_mode()
+    def embed_dataset(self, dataset: PairDataset, data: DataConfig) -> "EmbeddedImages":
+        """The same for images that are read already."""
         collator = PairCollator(self.processor, data)
         embeds, gates = [], []
         for first in range(0, len(dataset), BATCH):
@@ -63,7 +67,7 @@ class ModelUnderTest:
             embeds.append(_normalised(out.pooler_output))
             gates.append([logits.float().softmax(-1).cpu().numpy() for logits in out.router_logits or ()])
         by_layer = [np.concatenate(layer) for layer in zip(*gates, strict=True)]
-        return EmbeddedImages(list(samples), np.concatenate(embeds), by_layer, dataset.body_part)
+        return EmbeddedImages(dataset.samples, np.concatenate(embeds), by_layer, dataset.body_part)
 
 
 @dataclass(frozen=True)

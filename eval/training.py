@@ -1,11 +1,11 @@
 """The scores that a training run looks at after each epoch: every question its held-out images can answer."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..configuration.data import DataConfig
-from ..processing.data.sample import Sample
+from ..processing.data.dataset import PairDataset
 from .classification import enough
 from .embeddings import ModelUnderTest
 from .gate import gate_accuracy
@@ -17,14 +17,14 @@ MIN_IMAGES = 2  # of a class, fewer than `pedclip eval` asks for, so that small 
 
 
 def evaluate(
-    model: Any, processor: Any, samples: Sequence[Sample], data: DataConfig, training_labels: Mapping[str, Any]
+    model: Any, processor: Any, held_out: PairDataset, data: DataConfig, training_labels: Mapping[str, Any]
 ) -> dict[str, float]:
     """{body_part_auc, ..., gate_accuracy, retrieval_r1, ...} without intervals; a question too small is left out."""
     tested = ModelUnderTest(model, processor, dict(training_labels))
-    images = tested.embed_images(samples, data)
+    images = tested.embed_dataset(held_out, data)
     scores: dict[str, float] = {}
     for name, question in questions().items():
-        if enough(question.select(samples).labels, MIN_IMAGES):
+        if enough(question.select(held_out.samples).labels, MIN_IMAGES):
             answer = prompt_classification(tested, images, question, data, min_images=MIN_IMAGES, resamples=0)
             scores[f"{name.replace('-', '_')}_auc"] = answer.result["value"]
     if images.gates and Counter(images.experts).keys() != {-100}:

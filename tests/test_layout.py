@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "check": set(),
     "hub": {*LOWER, "auto", "card"},
     "eval": {*LOWER, "auto", "eval"},
-    "train": {*LOWER, "auto", "card", "hub", "eval"},
+    "run_folder": {"configuration"},
+    "train": {*LOWER, "auto", "card", "hub", "eval", "run_folder"},
     "cli": {*LOWER, "auto", "card", "check", "hub", "eval"},
 }
 # Hub files may import these wherever they lie; transformers itself brings huggingface_hub and numpy along.

@@ -16,6 +16,7 @@ from pedclip.eval.prompts import PROMPTS, questions
 from pedclip.eval.tasks import TASKS, data_hash, run_task, table
 from pedclip.eval.training import evaluate
 from pedclip.processing.data.captions import Captions
+from pedclip.processing.data.dataset import PairDataset
 from pedclip.processing.data.folder import read_folder
 
 FEW = {"resamples": 50}
@@ -122,9 +123,8 @@ def test_the_data_hash_changes_with_a_label_and_not_with_the_order(collection):
 
 def test_the_evaluation_after_an_epoch_gives_plain_numbers(tested, collection):
     config = DataConfig(path=str(collection))
-    scores = evaluate(
-        tested.model, tested.processor, read_folder(config, split="validation"), config, tested.training_labels
-    )
+    held_out = PairDataset(read_folder(config, split="validation"), tested.processor, config, tested.body_parts)
+    scores = evaluate(tested.model, tested.processor, held_out, config, tested.training_labels)
     assert {"body_part_auc", "pneumonia_auc", "scoliosis_auc", "gate_accuracy", "retrieval_r1"} <= set(scores)
     assert all(isinstance(value, float) and 0 <= value <= 1 for value in scores.values())
 
