@@ -55,11 +55,13 @@ xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, w
 	echo "Waiting for the run with padded images, see runs/xr/padded/log.txt"; \
 	wait $$padded || { tail -n 3 runs/xr/padded/log.txt; exit 1; }
 	$(PY) -m pedclip.eval.xr runs/xr
+	$(VENV)/bin/pedclip export runs/xr/hub runs/xr/hub --overwrite --results runs/xr/results.json
+	$(VENV)/bin/pedclip check runs/xr/hub
 
 common-tests: $(STAMP)  ## Run transformers' own common tests on our classes
 	$(PY) tests/common/run.py
 
-floor: $(STAMP)  ## Show which test fails on the transformers release below the supported range, and why
+floor: $(STAMP)  ## Show what fails on the transformers release below the supported range; test its lowest one
 	$(PY) tests/floor/run.py
 
 clean:  ## Remove what was built (not the environment, not runs/)

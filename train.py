@@ -187,7 +187,7 @@ def train(config: TrainConfig) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     metrics = JsonLinesTracker(output / "metrics.jsonl")
     accelerator = Accelerator(
-        mixed_precision=config.precision,
+        mixed_precision={"fp32": "no"}.get(config.precision, config.precision),
         log_with=[metrics, "tensorboard"] if is_tensorboard_available() else [metrics],
         project_dir=str(output),
         # MoBE's experts all take part in every step; what is frozen takes part in none

@@ -121,8 +121,8 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
         wrong = [layer for layer in self.mobe_layers if not 0 <= layer < self.num_hidden_layers]
         if wrong:
             raise ValueError(
-                f"mobe_layers holds {wrong}, but the tower has {self.num_hidden_layers} layers, counted from 0; "
-                f"mobe_layers=[{self.num_hidden_layers - 1}] is the last one"
+                f"mobe_layers holds {wrong}, but the tower has {self.num_hidden_layers} layers; count them from 0 "
+                f"to {self.num_hidden_layers - 1}, for example mobe_layers=[{self.num_hidden_layers - 1}] for the last"
             )
         if len(set(self.mobe_layers)) < len(self.mobe_layers):
             raise ValueError(f"mobe_layers is {self.mobe_layers}; name each layer once")

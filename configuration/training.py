@@ -12,7 +12,7 @@ import yaml
 
 from .data import DataConfig
 
-PRECISIONS = ("no", "bf16")
+PRECISIONS = ("fp32", "bf16")
 KEEP_FOR_HUB = ("best", "last")
 
 
@@ -77,7 +77,7 @@ class TrainConfig:
 
     keep_aspect_ratio: bool = False  # ours; true: fit the image in and pad, false: stretch it
     max_text_tokens: int = 120  # paper
-    precision: str = "no"  # ours; "bf16" computes in bfloat16 and keeps the weights in float32
+    precision: str = "fp32"  # ours; "bf16" computes in bfloat16 and keeps the weights in float32
     gradient_checkpointing: bool = False  # ours; less memory for more time
     seed: int = 0
     num_workers: int = 0  # processes that read images, for each training process

@@ -1,6 +1,7 @@
 """The model card: model_card.md filled with what the config tells and what its author states."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,17 @@ from transformers import PreTrainedConfig
 
 import pedclip
 
+TRAINING_DATA, RESULTS = "training data", "results"  # the parts of a card between marks, which a later export keeps
+
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
     """What a card must say that neither the weights nor the config can tell."""
 
     name: str = "PedCLIP"
-    license: str = "apache-2.0"  # of the weights: what the licences of the training data allow
-    training_data: str = "Not stated by the person who wrote this folder. Ask before using the model."
-    results: Sequence[Mapping[str, Any]] = ()  # each as `pedclip eval --out` writes it
-    result_notes: Sequence[str] = ()  # sentences under the table, for example where a trivial baseline wins
+    license: str = "other"  # of the weights, as the Hub spells it: what the terms of the training data allow
+    training_data: str = "Not stated by the person who wrote this folder. Ask before using the model."  # Markdown
+    results: str = "No results were given when this card was written."  # Markdown
 
 
 def checkout_file(name: str) -> Path:
@@ -61,9 +63,24 @@ def render_card(
         name=facts.name,
         described=described.items(),
         training_data=facts.training_data,
-        results=[_cells(result) for result in facts.results],
-        result_notes=facts.result_notes,
+        results=facts.results,
     )
+
+
+def facts_of(card: ModelCard) -> CardFacts:
+    """What a card that was made here says, so that another export can change a part and keep the rest."""
+    stated = {"name": card.data.get("model_name"), "license": card.data.get("license")}
+    for field, mark in (("training_data", TRAINING_DATA), ("results", RESULTS)):
+        part = re.search(f"<!-- {mark} -->\n(.*?)\n<!-- end of {mark} -->", card.text, flags=re.DOTALL)
+        stated[field] = part.group(1) if part else None
+    return CardFacts(**{field: text for field, text in stated.items() if text is not None})
+
+
+def results_table(results: Iterable[Mapping[str, Any]]) -> str:
+    """Markdown of what `pedclip eval --out` wrote, each with its interval, its chance level and its n."""
+    header = ["task", "how", "metric", "value", "95 % interval", "chance", "n", "split"]
+    lines = [header, ["---"] * len(header), *(_cells(result) for result in results)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cells(result: Mapping[str, Any]) -> list[str]:

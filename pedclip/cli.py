@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 # torch and transformers take seconds to import, so each verb imports what it needs when it runs.
 
@@ -34,18 +33,22 @@ def parser() -> argparse.ArgumentParser:
         help="rewrite a model folder or checkpoint as a complete Hub folder",
         description="Writes weights, processor, the code that loads them, licence and model card into OUT, whole or "
         "not at all. OUT then loads with transformers alone: AutoModel.from_pretrained(OUT, trust_remote_code=True). "
-        "Without --name, --license, --training-data or --results the card that DIR has is kept.",
+        "The card that DIR has is kept, but for what --name, --license, --training-data and --results replace.",
         epilog="example: pedclip export runs/xr/last my-model --name my-model --training-data data.md",
     )
     export.add_argument("dir", metavar="DIR", type=Path, help="a folder that train.py or save_pretrained wrote")
     export.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
     export.add_argument("--name", help="the model's name on the card")
-    export.add_argument("--license", help="licence of the weights, as the Hub spells it (default: apache-2.0)")
+    export.add_argument("--license", help="licence of the weights, as the Hub spells it: cc-by-4.0")
     export.add_argument(
         "--training-data", metavar="FILE", type=Path, help="Markdown about the training data, for the card"
     )
     export.add_argument(
-        "--results", metavar="FILE", type=Path, nargs="+", help="what `pedclip eval --out` wrote, for the card's table"
+        "--results",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        help="for the card: what `pedclip eval` or `make xr` wrote",
     )
     export.add_argument("--overwrite", action="store_true", help="replace OUT if it is a model folder already")
     export.set_defaults(run=run_export)
@@ -84,20 +87,35 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    from pedclip.card import CardFacts
     from pedclip.hub import export_folder
 
-    given: dict[str, Any] = {"name": args.name, "license": args.license}
-    if args.results:
-        given["results"] = [json.loads(file.read_text(encoding="utf-8")) for file in args.results]
+    changes = {"name": args.name, "license": args.license}
     if args.training_data:
-        given["training_data"] = args.training_data.read_text(encoding="utf-8").strip()
-    given = {key: value for key, value in given.items() if value is not None}
-    out = export_folder(args.dir, args.out, CardFacts(**given) if given else None, overwrite=args.overwrite)
+        changes["training_data"] = args.training_data.read_text(encoding="utf-8").strip()
+    if args.results:
+        changes["results"] = results_markdown(args.results)
+    changes = {field: text for field, text in changes.items() if text is not None}
+    out = export_folder(args.dir, args.out, overwrite=args.overwrite, **changes)
     sizes = [file.stat().st_size for file in out.iterdir()]
     print(f"wrote {args.out}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB")
     print(f'load it with AutoModel.from_pretrained("{args.out}", trust_remote_code=True)')
     return 0
+
+
+def results_markdown(files: Sequence[Path]) -> str:
+    """One table of what `pedclip eval` wrote, then the whole table of each `make xr`, baselines included."""
+    from pedclip.card import results_table
+    from pedclip.eval.report import baseline_sentences, markdown_table
+
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    tasks = [result for result in results if "task" in result]
+    parts = [results_table(tasks)] if tasks else []
+    for run in (result for result in results if "task" not in result):
+        parts += [
+            markdown_table(run),
+            "\n".join(f"- {said}" for said in (*baseline_sentences(run), *run["confounds"])),
+        ]
+    return "\n\n".join(parts)
 
 
 def run_check(args: argparse.Namespace) -> int:

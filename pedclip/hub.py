@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from pedclip.auto import (
     PedCLIPProcessor,
     PedCLIPVisionModel,
 )
-from pedclip.card import CardFacts, checkout_file, render_card
+from pedclip.card import CardFacts, checkout_file, facts_of, render_card
 from pedclip.configuration.hub_folder_pedclip import write_code_files
 
 # transformers writes these into a re-saved tokenizer's settings: how this machine loaded it, not what it is
@@ -115,17 +116,19 @@ def write_hub_folder(
     return out
 
 
-def export_folder(
-    source: str | os.PathLike, out: str | os.PathLike, facts: CardFacts | None = None, overwrite: bool = False
-) -> Path:
-    """Rewrites a PedCLIP folder or checkpoint as a complete Hub folder. Without `facts` it keeps the card it has."""
+def export_folder(source: str | os.PathLike, out: str | os.PathLike, overwrite: bool = False, **changes: str) -> Path:
+    """Rewrites a PedCLIP folder or checkpoint as a complete Hub folder, with its own card or the default one.
+
+    `changes` are fields of `CardFacts` that the card should now state.
+    """
     check_target(out, overwrite)  # before the minutes that a large model takes to load
     model, processor = load_folder(source)
     old_card = Path(source) / "README.md"
-    card = ModelCard.load(old_card) if facts is None and old_card.is_file() else None
+    card = ModelCard.load(old_card) if old_card.is_file() else None
+    facts = replace(facts_of(card) if card else CardFacts(), **changes)
     labels_file = Path(source) / TRAINING_LABELS
     training_labels = json.loads(labels_file.read_text(encoding="utf-8")) if labels_file.is_file() else None
-    return write_hub_folder(model, processor, out, facts, card, training_labels, overwrite)
+    return write_hub_folder(model, processor, out, facts, None if changes else card, training_labels, overwrite)
 
 
 def _drop_loading_keys(settings_file: Path) -> None:

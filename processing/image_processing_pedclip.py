@@ -54,6 +54,8 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
 
     def convert_to_rgb(self, image: ImageInput, **kwargs) -> ImageInput:
         """As in transformers, and an array of one channel becomes three equal ones."""
+        if isinstance(image, torch.Tensor):  # as transformers 5.20 passes them on
+            image = image.numpy()
         if isinstance(image, np.ndarray) and image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
             channel_axis = 0 if image.shape[0] == 1 else 2
             return np.repeat(image, 3, axis=channel_axis)

@@ -1,6 +1,7 @@
 """The Hub folder: it loads where PedCLIP is not installed, and `pedclip check` sees what would spoil that."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pedclip import (
     PedCLIPProcessor,
     PedCLIPVisionModel,
 )
-from pedclip.card import CardFacts
+from pedclip.card import CardFacts, facts_of
 from pedclip.check import check_card, check_files, check_folder, check_no_machine_paths, check_no_pickle
 from pedclip.cli import main
 from pedclip.hub import export_folder, load_folder, write_hub_folder
@@ -117,17 +118,32 @@ def test_only_a_model_folder_is_replaced_and_only_when_asked(folder, tmp_path):
     out = export_folder(folder, tmp_path / "new" / "out")
     with pytest.raises(FileExistsError, match="--overwrite"):
         export_folder(folder, out)
-    export_folder(folder, out, facts=CardFacts(name="Second"), overwrite=True)
+    export_folder(folder, out, overwrite=True, name="Second")
     assert ModelCard.load(out / "README.md").data.model_name == "Second"
     assert sorted(path.name for path in out.parent.iterdir()) == ["out", "photos"]
     assert (photos / "cat.txt").read_text() == "meow"
 
 
-def test_a_folder_keeps_its_card_unless_told_otherwise(folder, tmp_path):
-    (folder / "README.md").write_text((folder / "README.md").read_text() + "\nA line of my own.\n")
-    assert "A line of my own." in (export_folder(folder, tmp_path / "kept") / "README.md").read_text()
-    new = export_folder(folder, tmp_path / "new", facts=CardFacts(name="New"))
-    assert "A line of my own." not in (new / "README.md").read_text()
+def test_a_folder_keeps_its_card_but_for_what_is_replaced(model, processor, tmp_path):
+    stated = CardFacts(
+        name="Wrists", license="cc-by-4.0", training_data="Sixteen wrists.\n\nAll left.", results="None."
+    )
+    first = write_hub_folder(model, processor, tmp_path / "first", stated)
+    card = first / "README.md"
+    assert facts_of(ModelCard.load(card)) == stated
+    new = export_folder(first, tmp_path / "new", results="| a | b |")
+    assert facts_of(ModelCard.load(new / "README.md")) == replace(stated, results="| a | b |")
+
+    card.write_text(card.read_text() + "\nA line of my own.\n")
+    kept = export_folder(first, tmp_path / "kept")
+    assert (kept / "README.md").read_text() == card.read_text()
+
+
+def test_a_folder_can_be_exported_in_place(folder):
+    before = load_file(folder / "model.safetensors")
+    assert main(["export", str(folder), str(folder), "--overwrite", "--name", "Same place"]) == 0
+    assert ModelCard.load(folder / "README.md").data.model_name == "Same place"
+    torch.testing.assert_close(load_file(folder / "model.safetensors"), before, rtol=0, atol=0)
 
 
 def test_results_stand_in_the_card_with_their_n_and_interval(folder, tmp_path):
@@ -154,17 +170,10 @@ def test_results_stand_in_the_card_with_their_n_and_interval(folder, tmp_path):
     ]
 
 
-def test_notes_stand_under_the_results(model, processor, tmp_path):
-    row = {"task": "t", "kind": "k", "metric": "m", "value": 1, "low": 1, "high": 1, "chance": 0, "n": 2, "split": "s"}
-    facts = CardFacts(results=[row], result_notes=["Image shape alone does better.", "The source gives it away."])
-    text = (write_hub_folder(model, processor, tmp_path / "out", facts) / "README.md").read_text()
-    assert "| 2 | s |\n\nImage shape alone does better.\n\nThe source gives it away.\n\n## Limits" in text
-
-
 def test_what_was_seen_in_training_goes_along(model, processor, tmp_path):
     seen = {"body_part": ["chest", "wrist"], "findings": ["pneumonia"], "captions": 2, "captions_from_text": 0}
     first = write_hub_folder(model, processor, tmp_path / "first", training_labels=seen)
-    second = export_folder(first, tmp_path / "second", facts=CardFacts(name="Second"))
+    second = export_folder(first, tmp_path / "second", name="Second")
     assert json.loads((second / "training_labels.json").read_text()) == seen
     assert "| findings seen in training | pneumonia |" in (second / "README.md").read_text()
 
@@ -195,7 +204,7 @@ def test_check_sees_paths_of_a_machine(folder, text, ok):
 
 def test_check_sees_what_is_missing_from_card_and_files(folder):
     card = folder / "README.md"
-    card.write_text(card.read_text().replace("license: apache-2.0\n", "").replace("Not a medical device", "A device"))
+    card.write_text(card.read_text().replace("license: other\n", "").replace("Not a medical device", "A device"))
     assert check_card(folder).detail == "missing: license, not a medical device"
     (folder / "LICENSE").unlink()
     (folder / "mobe_pedclip.py").unlink()

@@ -116,7 +116,7 @@ def test_training_on_a_folder_of_your_own_then_eval_export_and_check(tmp_path, w
     rest = [line for line in commands if line.startswith("pedclip ")]
     assert len(train) == 1 and len(rest) == 3
     # fewer pairs than the README's batch, and one epoch, for a folder of 60 pictures
-    quick = "--set epochs=1 --set batch_size=8 --set precision=no"
+    quick = "--set epochs=1 --set batch_size=8 --set precision=fp32"
     said = run(train[0].replace("train.py", str(ROOT / "train.py")) + f" {quick}")
     assert 'AutoModel.from_pretrained("runs/mine/hub", trust_remote_code=True)' in said
     for command in rest:

@@ -163,7 +163,7 @@ def test_two_processes_train_as_one(recipe, tmp_path):
         ("epoch=3", "did you mean 'epochs'"),
         ("data.colums={}", "did you mean 'columns'"),
         ("batch_size=1", "at least 2 pairs"),
-        ("precision=fp16", "choose one of no, bf16"),
+        ("precision=fp16", "choose one of fp32, bf16"),
         ("batch_size=two", "which is no int"),
         ("model.pretrained=somewhere", "give exactly one"),
         ("teacher_forcing=2", "from 0 to 1"),
