@@ -28,6 +28,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, is_tensorboard_available, set_seed
+from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -356,8 +357,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load_recipe(args.recipe, overrides)
         hub = train(config)
-    except (ValueError, OSError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
+    except (ValueError, OSError, StrictDataclassError) as error:
+        print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     print(
         f"\nThe model is in {hub}. Load it with\n\n"

@@ -11,6 +11,22 @@ from ..configuration.configuration_pedclip import PedCLIPVisionConfig
 IGNORED_BODY_PART = -100  # label of a sample whose body part is unknown: no gate loss, no teacher
 
 
+def check_body_part(body_part: torch.Tensor, batch_size: int, num_experts: int):
+    """Refuses labels that are not one expert an image. Values are looked at on the CPU alone: elsewhere that waits."""
+    if body_part.shape != (batch_size,) or body_part.dtype != torch.long:
+        raise ValueError(
+            f"body_part is {body_part.dtype} of shape {tuple(body_part.shape)}; give one torch.long for each of the "
+            f"{batch_size} images"
+        )
+    if body_part.device.type == "cpu" and not torch.compiler.is_compiling():
+        wrong = body_part[(body_part != IGNORED_BODY_PART) & ((body_part < 0) | (body_part >= num_experts))]
+        if len(wrong):
+            raise ValueError(
+                f"body_part holds {wrong[0].item()}, and the experts are 0 to {num_experts - 1}; "
+                f"{IGNORED_BODY_PART} marks an unknown one"
+            )
+
+
 class PedCLIPBodyPartGate(nn.Module):
     """Says from the [IMG] token how much each body-part expert is involved (eq. 1).
 

@@ -3,6 +3,7 @@
 
 # Shapes: B batch, T tokens ([IMG] first, then patches), D width, H heads, E experts, C shared width
 import dataclasses
+import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from ..configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionConfig
 from ..configuration.hub_folder_pedclip import SelfContainedMixin
 from .losses_pedclip import contrastive_losses, distinct_texts, gate_loss, same_text, similarity
-from .mobe_pedclip import PedCLIPBodyPartGate, PedCLIPExperts, PedCLIPMoBE
+from .mobe_pedclip import PedCLIPBodyPartGate, PedCLIPExperts, PedCLIPMoBE, check_body_part
 
 
 @auto_docstring(custom_intro="What the image tower returns.")
@@ -60,7 +61,8 @@ class PedCLIPOutput(ModelOutput):
     text_to_image_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
         Eq. 4, averaged over the batch of all processes.
     gate_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned with `return_loss=True` and `body_part`):
-        Cross-entropy of the gate against the body part, before its weight.
+        Cross-entropy of the gate against the body part, before its weight; with several processes, what has to be
+        averaged over them.
     logits_per_image (`torch.FloatTensor` of shape `(image_batch_size, text_batch_size)`):
         Cosine of image and text, divided by the temperature.
     logits_per_text (`torch.FloatTensor` of shape `(text_batch_size, image_batch_size)`):
@@ -414,6 +416,18 @@ def _vision_fields(vit: ViTModel) -> dict:
     return own | {"mobe_layers": [vit.config.num_hidden_layers - 1]}
 
 
+def _refuse_unknown(prefix: str, given: dict, config_class: type[PreTrainedConfig]):
+    """A config takes any name and keeps it; a misspelt one would be an experiment that never was."""
+    known = (
+        {field.name for field in dataclasses.fields(config_class)} | set(config_class.attribute_map) | {"num_labels"}
+    )
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {prefix + close[0]!r}?" if close else ""
+            raise ValueError(f"{prefix + name!r} is no field of {config_class.__name__}{hint}")
+
+
 @auto_docstring(custom_intro="PedCLIP: X-rays and report texts in one space, with a mixture of body-part experts.")
 class PedCLIPModel(PedCLIPPreTrainedModel):
     def __init__(self, config: PedCLIPConfig):
@@ -544,6 +558,8 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             raise ValueError(
                 f"return_loss=True needs pairs, but there are {len(pixel_values)} images and {len(input_ids)} texts"
             )
+        if body_part is not None:
+            check_body_part(body_part, len(pixel_values), self.config.vision_config.num_experts)
         vision_config = self.config.vision_config
         all_tokens_wanted = kwargs.get("output_hidden_states", vision_config.output_hidden_states) or kwargs.get(
             "output_attentions", vision_config.output_attentions
@@ -622,12 +638,17 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             tower, field = key.split("_", 1)
             towers[tower][field] = kwargs.pop(key)
 
+        _refuse_unknown("vision_", towers["vision"], PedCLIPVisionConfig)
+        _refuse_unknown("", kwargs, cls.config_class)
+
         vit = None
         vision_fields = towers["vision"]
         if vision is not None:
             vit = _load_vit(vision)
             vision_fields = _vision_fields(vit) | vision_fields
-        text_config = AutoConfig.from_pretrained(text, **towers["text"])
+        text_config = AutoConfig.from_pretrained(text)
+        _refuse_unknown("text_", towers["text"], type(text_config))
+        text_config.update(towers["text"])
         text_class, no_pooling = _text_class(text_config)
         text_config.dtype = None  # both towers in one type, whatever the text's weights were saved in
         config = cls.config_class(vision_config=vision_fields, text_config=text_config.to_dict(), **kwargs)

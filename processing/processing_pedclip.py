@@ -9,7 +9,8 @@ from .image_processing_pedclip import PedCLIPImageProcessor
 
 
 class PedCLIPProcessorKwargs(ProcessingKwargs, total=False):
-    # the paper pads its texts to at most 120 tokens; padding to the batch's longest gives the same embeddings
+    # The paper pads its texts to at most 120 tokens; padding to the batch's longest gives the same embeddings. A
+    # tokenizer whose own settings name a max_length goes by that: transformers' rule.
     _defaults = {"text_kwargs": {"padding": True, "truncation": True, "max_length": 120}}
 
 

@@ -228,3 +228,16 @@ def test_sources_of_the_wrong_kind_are_refused_by_name(vit_folder, bert_folder):
 def test_fields_that_do_not_fit_the_vit_are_refused_with_the_way_out(vit_folder, bert_folder, fields, message):
     with pytest.raises((ValueError, StrictDataclassError), match=message):
         PedCLIPModel.from_vision_text_pretrained(vit_folder, bert_folder, **fields)
+
+
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("vision_mobe_layer", "did you mean 'vision_mobe_layers'"),
+        ("text_hidden_droput_prob", "did you mean 'text_hidden_dropout_prob'"),
+        ("projection_dims", "did you mean 'projection_dim'"),
+    ],
+)
+def test_a_misspelt_field_is_refused_and_not_silently_kept(bert_folder, field, hint):
+    with pytest.raises(ValueError, match=hint):
+        PedCLIPModel.from_vision_text_pretrained(None, str(bert_folder), **{field: 1})

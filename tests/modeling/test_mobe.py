@@ -175,3 +175,18 @@ def test_half_precision_keeps_its_type_and_stays_close(dtype, tolerance):
 
     assert output.dtype == router_logits.dtype == dtype
     assert (output.double() - expected).norm() / expected.norm() < tolerance
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, 5, 1]), r"holds 5, and the experts are 0 to 4"),
+        (torch.tensor([0, -1, 1]), r"holds -1, .*-100 marks an unknown one"),
+        (torch.tensor([0, 1]), r"shape \(2,\); give one torch.long for each of the 3 images"),
+        (torch.tensor([0, 1, 2], dtype=torch.int32), r"torch.int32"),
+    ],
+)
+def test_labels_that_name_no_expert_are_refused_with_the_rule(make_model, make_batch, labels, message):
+    batch = make_batch(size=3) | {"body_part": labels}
+    with pytest.raises(ValueError, match=message):
+        make_model()(**batch, return_loss=True)

@@ -192,3 +192,9 @@ def test_the_papers_recipe_reads_and_says_what_the_paper_states():
 def test_a_missing_package_is_named_with_the_way_out():
     with pytest.raises(ValueError, match="pip install no-such-package"):
         training.resolve("package://no_such_package/model")
+
+
+def test_the_command_says_a_wrong_model_in_one_line(recipe, capsys):
+    assert training.main([str(recipe), "--set", "model.vision_config.mobe_layers=[7]"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("train.py: ") and "mobe_layers holds [7], but the tower has 2 layers" in said
