@@ -193,6 +193,8 @@ class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
         self.body_parts = list(BODY_PARTS if self.body_parts is None else self.body_parts)
         self.auto_map = {**MODEL_AUTO_MAP, **kwargs.pop("auto_map", {})}
         super().__post_init__(**kwargs)
+        # transformers saves where a text config was read from: a path of somebody's machine, in a folder for the Hub
+        self.text_config._name_or_path = ""
 
     @property
     def shared_dim(self) -> int:

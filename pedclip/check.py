@@ -73,7 +73,7 @@ def check_no_pickle(folder: Path) -> Check:
 
 def check_no_machine_paths(folder: Path) -> Check:
     """A path of the machine that wrote the folder says who that was, and means nothing elsewhere."""
-    own_places = {str(Path.home()), str(folder.resolve().parent)} - {"/"}
+    own_places = {str(Path.home()), str(folder.resolve().parent), os.getcwd(), sys.prefix} - {"/"}
     found = []
     for path in _files(folder):
         if path.suffix == ".safetensors":

@@ -60,7 +60,7 @@ def with_local_towers(small_vit, bert_folder):
 
 def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, bert_folder, small_vit, monkeypatch):
     (classify, classified), (gate, gated) = snippet("classify"), snippet("gate")
-    image = re.search(r'images="(.+?)"', classify)[1]
+    image = re.search(r'image = "(.+?)"', classify)[1]
     real = XR_HUB.is_dir() and (ROOT / image).is_file()
     if real:
         monkeypatch.chdir(ROOT)
@@ -77,13 +77,15 @@ def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, bert_folder
     namespace: dict = {}
     now = printed_by(classify, namespace), printed_by(gate, namespace)
 
-    if real:
-        assert now == (classified, gated)
+    numbers = re.compile(r"\d\.\d+")
+    scores = [float(number) for number in numbers.findall(now[0])]
+    assert numbers.sub("#", now[0]) == numbers.sub("#", classified)
+    assert sum(scores) == pytest.approx(1, abs=2e-3)
+    if real:  # another machine's training ends a little elsewhere
+        assert scores == pytest.approx([float(number) for number in numbers.findall(classified)], abs=0.1)
+        assert now[1] == gated
     else:
-        numbers = re.compile(r"\d\.\d+")
-        assert numbers.sub("#", now[0]) == numbers.sub("#", classified)
-        assert sum(map(float, numbers.findall(now[0]))) == pytest.approx(1, abs=2e-3)
-        assert now[1].strip() in model.config.body_parts and gated.strip() in model.config.body_parts
+        assert {now[1].strip(), gated.strip()} <= set(model.config.body_parts)
 
 
 def test_starting_from_two_pretrained_towers_prints_what_the_readme_shows(with_local_towers):

@@ -255,3 +255,10 @@ def test_a_folder_with_misfitting_names_is_not_opened(make_model, tmp_path):
 
     with pytest.raises(errors.StrictDataclassError, match="body_parts has 6 names"):
         PedCLIPConfig.from_pretrained(tmp_path)
+
+
+def test_where_the_text_tower_was_read_from_is_not_saved(bert_folder, tmp_path):
+    PedCLIPModel.from_vision_text_pretrained(
+        None, str(bert_folder), vision_image_size=32, vision_num_hidden_layers=1, vision_mobe_layers=[0]
+    ).save_pretrained(tmp_path / "model")
+    assert str(bert_folder) not in (tmp_path / "model" / "config.json").read_text()
