@@ -309,7 +309,7 @@ def train(config: TrainConfig) -> Path:
                     "train/learning_rate": rate,
                     "train/gate_weight": gate_weight,
                     "train/teacher_forcing": float(teacher_forcing),
-                    "train/temperature": float((-plain_model.logit_scale).exp()),
+                    "train/temperature": float((-plain_model.logit_scale.detach()).exp()),
                     "train/gradient_norm": float(norm),
                     "epoch": progress.epoch + progress.batch / len(batches),
                     "seconds": progress.seconds,

@@ -413,6 +413,9 @@ def _vision_fields(vit: ViTModel) -> dict:
     fields = {field.name for field in dataclasses.fields(PedCLIPVisionConfig)}
     fields -= {field.name for field in dataclasses.fields(PreTrainedConfig)}
     own = {key: value for key, value in vit.config.to_dict().items() if key in fields}
+    for key in ("image_size", "patch_size"):  # a ViT may say them once for each side
+        if isinstance(own[key], list | tuple) and len(set(own[key])) == 1:
+            own[key] = own[key][0]
     return own | {"mobe_layers": [vit.config.num_hidden_layers - 1]}
 
 

@@ -54,10 +54,11 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
 
     def convert_to_rgb(self, image: ImageInput, **kwargs) -> ImageInput:
         """As in transformers, and an array of one channel becomes three equal ones."""
-        if isinstance(image, torch.Tensor):  # as transformers 5.20 passes them on
-            image = image.numpy()
-        if isinstance(image, np.ndarray) and image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
+        # a tensor comes here from transformers 5.20 alone, and has to stay one
+        if isinstance(image, np.ndarray | torch.Tensor) and image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
             channel_axis = 0 if image.shape[0] == 1 else 2
+            if isinstance(image, torch.Tensor):
+                return image.repeat_interleave(3, dim=channel_axis)
             return np.repeat(image, 3, axis=channel_axis)
         return super().convert_to_rgb(image, **kwargs)  # which channel is last: from transformers 5.21 on
 

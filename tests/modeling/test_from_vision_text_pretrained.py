@@ -241,3 +241,10 @@ def test_fields_that_do_not_fit_the_vit_are_refused_with_the_way_out(vit_folder,
 def test_a_misspelt_field_is_refused_and_not_silently_kept(bert_folder, field, hint):
     with pytest.raises(ValueError, match=hint):
         PedCLIPModel.from_vision_text_pretrained(None, str(bert_folder), **{field: 1})
+
+
+def test_a_vit_that_says_its_size_for_both_sides_is_taken_over(bert_folder, tmp_path):
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 32}
+    ViTModel(ViTConfig(**sizes, image_size=[16, 16], patch_size=8)).save_pretrained(tmp_path)
+    model = PedCLIPModel.from_vision_text_pretrained(str(tmp_path), str(bert_folder))
+    assert model.config.vision_config.image_size == 16
