@@ -9,7 +9,7 @@ Run again with the same recipe and output, it goes on where it stopped. OUTPUT t
     hub/                the model: AutoModel.from_pretrained("OUTPUT/hub", trust_remote_code=True)
     metrics.jsonl       one line every `log_every` steps and one an epoch; tensorboard/ holds the same curves
     checkpoints/        last (with the optimizer's state) and best; each also loads as a model
-    skipped_rows.jsonl  rows whose image or text could not be used, and why
+    skipped_rows.jsonl  training rows whose image or text could not be used, and why; those held out have a file too
     recipe.yaml         the recipe as it was run, overrides included
 """
 
@@ -23,11 +23,17 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, is_tensorboard_available, set_seed
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    InitProcessGroupKwargs,
+    is_tensorboard_available,
+    set_seed,
+)
 from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
@@ -192,14 +198,14 @@ def train(config: TrainConfig) -> Path:
         log_with=[metrics, "tensorboard"] if is_tensorboard_available() else [metrics],
         project_dir=str(output),
         # MoBE's experts all take part in every step; what is frozen takes part in none
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False),
+            InitProcessGroupKwargs(timeout=timedelta(hours=6)),  # the others wait while the first one evaluates
+        ],
     )
     processes, rank = accelerator.num_processes, accelerator.process_index
     if config.batch_size % processes:
         raise ValueError(f"batch_size is {config.batch_size} for {processes} processes; take a multiple")
-    if accelerator.is_main_process:
-        remember_recipe(config, output)
-
     set_seed(config.seed)
     model = build_model(config.model)
     if config.gradient_checkpointing:
@@ -208,9 +214,11 @@ def train(config: TrainConfig) -> Path:
     body_parts = model.config.body_parts
     set_seed(config.seed, device_specific=True)  # dropout differs between processes
 
-    samples = read_folder(config.data, split="train", skipped_file=output / "skipped_rows.jsonl")
-    if accelerator.is_main_process:
-        held_out = PairDataset(read_folder(config.data, split="validation"), processor, config.data, body_parts)
+    is_main = accelerator.is_main_process
+    samples = read_folder(config.data, split="train", skipped_file=output / "skipped_rows.jsonl" if is_main else None)
+    if is_main:
+        rows = read_folder(config.data, split="validation", skipped_file=output / "skipped_validation_rows.jsonl")
+        held_out = PairDataset(rows, processor, config.data, body_parts)
     labels = Captions(config.data).training_labels(samples)
     facts = CardFacts(**dataclasses.asdict(config.card))
     batches = PairBatches(samples, config.batch_size, seed=config.seed, balance=config.data.balance)
@@ -251,6 +259,8 @@ def train(config: TrainConfig) -> Path:
     last, best = output / "checkpoints" / "last", output / "checkpoints" / "best"
     last.parent.mkdir(exist_ok=True)
     start = whole_checkpoint(last)
+    if accelerator.is_main_process:
+        remember_recipe(config, output, begun=start is not None)
     if start is not None:
         accelerator.load_state(str(start))
         accelerator.print(f"Going on from {start}: epoch {progress.epoch + 1}, step {progress.step} of {steps}")
@@ -300,9 +310,8 @@ def train(config: TrainConfig) -> Path:
             progress.seconds = time.monotonic() - began
             bar.update()
             if progress.step % config.log_every == 0 or progress.step == steps:
-                losses = {
-                    key: float(out[key].detach()) for key in ("loss", "contrastive_loss", "gate_loss") if key in out
-                }
+                names = [key for key in ("loss", "contrastive_loss", "gate_loss") if key in out]
+                losses = {key: float(accelerator.reduce(out[key].detach(), "mean")) for key in names}
                 bar.set_postfix(epoch=f"{progress.epoch + 1}/{config.epochs}", loss=f"{losses['loss']:.3f}")
                 line = {f"train/{key}": value for key, value in losses.items()}
                 line |= {

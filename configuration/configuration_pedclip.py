@@ -105,6 +105,13 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
 
     def validate_architecture(self):
         """Called by `@strict` when the config is made and when it is saved. Errors say what, the rule, the way out."""
+        counts = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_channels")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a probability, from 0 and below 1")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size is {self.hidden_size} and num_attention_heads is {self.num_attention_heads}; the width "
@@ -126,8 +133,6 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
             )
         if len(set(self.mobe_layers)) < len(self.mobe_layers):
             raise ValueError(f"mobe_layers is {self.mobe_layers}; name each layer once")
-        if not 0 <= self.drop_path_rate < 1:
-            raise ValueError(f"drop_path_rate is {self.drop_path_rate}; it is a probability, below 1")
         if self.num_experts < 1:
             raise ValueError(
                 f"num_experts is {self.num_experts}; a MoBE needs at least 1 expert (mobe_layers=[] is a plain ViT)"

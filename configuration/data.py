@@ -14,8 +14,8 @@ CLASS_FOLDERS = ("body_part", "findings")
 class ColumnsConfig:
     """The data's own column names, by what PedCLIP uses them for; None for what the data do not have.
 
-    Only the image column has to exist. A missing patient column makes every image its own patient, which the
-    evaluation says beside its intervals.
+    Only the image column has to exist. A missing patient column makes every image its own patient, and then
+    intervals are too narrow where a patient has several images.
     """
 
     image: str = "file_name"

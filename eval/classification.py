@@ -35,11 +35,7 @@ def classify(
     reported and left out of the mean.
     """
     counts = Counter(labels)
-    if not enough(labels, min_images):
-        raise ValueError(
-            f"an AUC needs two classes with at least {min_images} images, and the images are {dict(counts)}; "
-            "take another split, other rows, or a lower min_images"
-        )
+    require_two_classes(labels, min_images)
     labels_array = np.asarray(labels)
     two = len(classes) == 2
     metrics: dict[str, Metric] = {}
@@ -66,6 +62,15 @@ def classify(
         "classes": rows,
     }
     return Classification(result, headline)
+
+
+def require_two_classes(labels: Sequence[str], min_images: int) -> None:
+    """Refuses images that no AUC can be made from, and says what they are."""
+    if not enough(labels, min_images):
+        raise ValueError(
+            f"an AUC needs two classes with at least {min_images} images, and the images are {dict(Counter(labels))}; "
+            "take another split, other rows, or a lower min_images"
+        )
 
 
 def enough(labels: Sequence[str], min_images: int) -> bool:

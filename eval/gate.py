@@ -28,7 +28,7 @@ def gate_accuracy(
     shown = sorted(set(truth.tolist()) | set(chosen.tolist()))
     return {
         "asks": "whether the gate involves the labelled body part's expert most",
-        "kind": "gate accuracy, body parts seen in training by label",
+        "kind": "gate accuracy, against the labelled body parts",
         "metric": "accuracy",
         **estimate(share_metric(chosen == truth), patients, resamples, seed).to_dict(),
         "chance": float(np.bincount(truth).max() / len(truth)),  # always the commonest part

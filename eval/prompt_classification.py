@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..configuration.data import DataConfig
-from .classification import Classification, classify, log_odds
+from .classification import Classification, classify, log_odds, require_two_classes
 from .embeddings import EmbeddedImages, ModelUnderTest
 from .prompts import Question
 from .statistics import RESAMPLES
@@ -30,6 +30,8 @@ def prompt_classification(
 ) -> Classification:
     """Asks the question of the images that it is about; every prompt used stands in the result."""
     selection = question.select(images.samples, where)
+    least = question.min_images if min_images is None else min_images
+    require_two_classes(selection.labels, least)
     prompts = {name: question.prompts_of(name, data.body_part_words) for name in selection.classes}
     class_embeds = np.stack([_mean_direction(tested.embed_texts(prompts[name])) for name in selection.classes])
     logits = tested.temperature_factor * (images.embeds[selection.indices] @ class_embeds.T).astype(np.float64)
@@ -38,7 +40,7 @@ def prompt_classification(
         selection.classes,
         logits if len(selection.classes) == 2 else log_odds(logits),
         [images.samples[index].patient_id for index in selection.indices],
-        min_images=question.min_images if min_images is None else min_images,
+        min_images=least,
         resamples=resamples,
         seed=seed,
     )
@@ -65,11 +67,14 @@ def _seen(question: Question, label: str, training_labels: Mapping[str, Any] | N
     if training_labels is None:
         return None
     known = {str(name).casefold() for name in training_labels[question.column]}
-    return any(name.casefold() in known for name in question.names_in_data(label))
+    if any(name.casefold() in known for name in question.names_in_data(label)):
+        return True
+    # a report's text may have named it, whatever the label columns say
+    return None if training_labels.get("captions_from_text") else False
 
 
 def _kind(seen: Sequence[bool | None]) -> str:
     """Zero-shot is a claim, so one class that was seen in training takes it away."""
-    if None in seen:
-        return UNKNOWN
-    return SEEN if any(seen) else ZERO_SHOT
+    if any(seen):
+        return SEEN
+    return UNKNOWN if None in seen else ZERO_SHOT

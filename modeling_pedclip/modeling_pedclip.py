@@ -582,7 +582,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             input_ids[rows],
             attention_mask=None if attention_mask is None else attention_mask[rows],
             token_type_ids=None if token_type_ids is None else token_type_ids[rows],
-            position_ids=position_ids,
+            position_ids=position_ids if position_ids is None or len(position_ids) == 1 else position_ids[rows],
             return_dict=True,
             **kwargs,
         )

@@ -11,13 +11,13 @@ from pathlib import Path
 DESCRIPTION = """\
 PedCLIP: a vision-language model for pediatric X-rays. For research, not a medical device.
 
-Train with `python -m pedclip.train RECIPE.yaml`; this command does the rest."""
+Train with `python train.py RECIPE.yaml`, or `python -m pedclip.train`; this command does the rest."""
 
 EPILOG = """\
 examples:
-  pedclip export runs/xr/last runs/xr/hub            make a folder that loads anywhere
+  pedclip export runs/xr/checkpoints/last my-model   make a folder that loads anywhere
   pedclip check runs/xr/hub                          would it load for someone else?
-  pedclip eval --model runs/xr/hub --task body-part --data radiographs/
+  pedclip eval --model runs/xr/hub --task body-part --data configuration/recipes/xr.yaml
 
 `pedclip VERB --help` says more about one of them."""
 
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         description="Writes weights, processor, the code that loads them, licence and model card into OUT, whole or "
         "not at all. OUT then loads with transformers alone: AutoModel.from_pretrained(OUT, trust_remote_code=True). "
         "The card that DIR has is kept, but for what --name, --license, --training-data and --results replace.",
-        epilog="example: pedclip export runs/xr/last my-model --name my-model --training-data data.md",
+        epilog="example: pedclip export runs/xr/checkpoints/last my-model --name my-model --training-data data.md",
     )
     export.add_argument("dir", metavar="DIR", type=Path, help="a folder that train.py or save_pretrained wrote")
     export.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
@@ -75,10 +75,11 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--task", metavar="NAME", required=True, help="the task; an unknown name lists them all")
     evaluate.add_argument(
         "--data",
-        metavar="DIR",
+        metavar="RECIPE|DIR",
         type=Path,
         required=True,
-        help="images with metadata (imagefolder), or a recipe's YAML",
+        help="the recipe of the training, whose data: part says where the images are and what their columns mean; or a "
+        "folder of images with metadata under the default names",
     )
     evaluate.add_argument("--split", default="test", help="value of the metadata's split column (default: test)")
     evaluate.add_argument("--out", metavar="FILE", type=Path, help="write the results as JSON too")

@@ -56,17 +56,20 @@ def whole_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def remember_recipe(config: TrainConfig, output: Path):
-    """Writes recipe.yaml, or makes sure that the folder's run was started with this very recipe."""
+# what may change between a run's beginning and its resumption, since the weights do not depend on it
+FREE_TO_CHANGE = {"output", "card", "num_workers", "log_every", "checkpoint_every"}
+
+
+def remember_recipe(config: TrainConfig, output: Path, begun: bool):
+    """Writes recipe.yaml; where a checkpoint exists (`begun`), makes sure that it was trained by this very recipe."""
     path = output / "recipe.yaml"
     now = dataclasses.asdict(config)
-    if path.exists():
+    if begun and path.exists():
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        changed = sorted(key for key in now if now[key] != before.get(key))
+        changed = sorted(key for key in now.keys() - FREE_TO_CHANGE if now[key] != before.get(key))
         if changed:
             raise ValueError(
                 f"{output} holds a run with another recipe (other {', '.join(changed)}); take the recipe of "
                 f"{path}, or another --output, or delete the folder"
             )
-    else:
-        path.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8")

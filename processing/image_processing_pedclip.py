@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import torch
+from PIL import Image
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import ImageInput, PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs, Unpack
@@ -54,6 +55,9 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
 
     def convert_to_rgb(self, image: ImageInput, **kwargs) -> ImageInput:
         """As in transformers, and an array of one channel becomes three equal ones."""
+        if isinstance(image, Image.Image) and image.mode.startswith(("I", "F")):
+            # PIL would clip the values above 255 and make the picture white
+            raise ValueError(f"the image has more than 8 bits (mode {image.mode}), not handled yet; scale it down")
         # a tensor comes here from transformers 5.20 alone, and has to stay one
         if isinstance(image, np.ndarray | torch.Tensor) and image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
             channel_axis = 0 if image.shape[0] == 1 else 2

@@ -19,12 +19,10 @@ class Pick(NamedTuple):
 
 
 class PairBatches:
-    """A batch sampler whose batches are the global ones: give it to a DataLoader as `batch_sampler`.
+    """Batches over all processes: train.py gives each process its share, so two see together what one would.
 
-    With Accelerate's `split_batches=True` each process takes its share of every batch, so two processes see together
-    exactly what one would. Call `set_epoch` (Accelerate's loader does) before each epoch; an epoch's batches follow
-    from the seed and the epoch, so a resumed run goes on with the same ones. The last, smaller batch is left out: it
-    would have fewer negatives.
+    Call `set_epoch` before each epoch; its batches follow from the seed and the epoch, so a resumed run goes on with
+    the same ones. The last, smaller batch is left out: it would have fewer negatives.
     """
 
     def __init__(self, samples: Sequence[Sample], batch_size: int, seed: int, balance: float = 0.0):

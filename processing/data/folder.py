@@ -44,8 +44,12 @@ def read_folder(
         name = row[config.columns.image]
         if name is None:
             skipped.append({"row": number, "file_name": None, "reason": "no file name"})
-        else:
-            samples.append(_sample(row, name, config))
+            continue
+        samples.append(_sample(row, name, config))
+        if split is not None and samples[-1].split is None:
+            found = text_or_none(column(row, config.columns.split))
+            reason = f"split is none of those that data.splits names: {found!r}"
+            skipped.append({"row": number, "file_name": name, "reason": reason})
     _warn_of_shared_patients(samples)
     wanted = [sample for sample in samples if split is None or sample.split == split]
     if not wanted:
@@ -79,6 +83,8 @@ def fault_of_image(path: Path) -> str | None:
         return "file is missing"
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                return f"image has more than 8 bits: mode {image.mode}, not handled yet"
             image.load()
             width, height = image.size
     except Exception as error:  # Pillow's decoders raise many kinds on broken files; all mean the same here

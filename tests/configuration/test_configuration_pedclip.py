@@ -69,6 +69,8 @@ def test_a_distilbert_text_config_knows_its_width():
 @pytest.mark.parametrize(
     "fields, message",
     [
+        ({"num_attention_heads": 0}, r"num_attention_heads is 0; it must be at least 1"),
+        ({"hidden_dropout_prob": 2.0}, r"hidden_dropout_prob is 2.0; it is a probability"),
         ({"mobe_layers": [12]}, r"mobe_layers holds \[12\], but the tower has 12 layers.* from 0 to 11"),
         ({"mobe_layers": [-1, 3]}, r"mobe_layers holds \[-1\]"),
         ({"num_hidden_layers": 4}, r"mobe_layers holds \[11\], but the tower has 4 layers.*mobe_layers=\[3\]"),

@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -53,6 +54,21 @@ def test_missing_broken_truncated_and_captionless_rows_are_skipped_and_listed(fo
     assert skipped[4] == "no text, and no caption template fits its labels"
     assert skipped[5] == "no file name"
     assert "5 of" in caplog.text and str(path) not in listed.read_text()
+
+
+def test_rows_of_an_unknown_split_and_of_more_than_8_bits_are_listed(folder, tmp_path):
+    rows = [row("a.png"), row("b.png", split="Test"), row("c.png", split=""), row("deep.png")]
+    path = folder(rows)
+    Image.fromarray(np.full((30, 30), 4000, dtype=np.uint16)).save(path / "deep.png")
+    listed = tmp_path / "out" / "skipped_rows.jsonl"
+
+    samples = read_folder(DataConfig(path=str(path)), split="train", skipped_file=listed)
+
+    assert [sample.file_name for sample in samples] == ["a.png"]
+    skipped = {entry["row"]: entry["reason"] for entry in map(json.loads, listed.read_text().splitlines())}
+    assert skipped[1] == "split is none of those that data.splits names: 'Test'"
+    assert skipped[2].endswith("names: None")
+    assert skipped[3] == "image has more than 8 bits: mode I;16, not handled yet"
 
 
 def test_an_evaluation_may_keep_rows_without_a_caption(folder):

@@ -62,15 +62,22 @@ def test_prompt_classification_equals_the_slow_way(tested, collection):
 
 def test_zero_shot_is_said_only_where_no_class_was_seen_in_training(tested, collection):
     labels = {"body_part": ["chest"], "findings": ["pneumonia"], "captions": 2}
+    reports = {"body_part": [], "findings": [], "captions": 9, "captions_from_text": 9}  # which may have named it
     for training_labels, task, kind in (
         (labels, "body-part", SEEN),
         (labels, "pneumonia", SEEN),
         (labels, "scoliosis", ZERO_SHOT),
+        (reports, "scoliosis", UNKNOWN),
         (None, "scoliosis", UNKNOWN),
     ):
         result = run_task(task, replace(tested, training_labels=training_labels), collection, **FEW)
         assert result["kind"] == kind
     assert [row["seen_in_training"] for row in result["classes"]] == [None, None]
+
+
+def test_a_split_with_one_class_is_refused_with_what_it_holds(tested, collection):
+    with pytest.raises(ValueError, match=r"needs two classes .* the images are \{'hand': 12\}"):
+        run_task("body-part", tested, collection, where={"body_part": ["hand"]}, **FEW)
 
 
 def test_images_that_fit_no_class_or_two_are_left_out_and_counted(tested, collection):

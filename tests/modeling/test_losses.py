@@ -262,3 +262,13 @@ def test_the_option_leaves_identical_texts_out_of_the_models_loss(make_model, ma
 
     torch.testing.assert_close(output.image_to_text_loss, expected[0])
     torch.testing.assert_close(output.text_to_image_loss, expected[1])
+
+
+def test_position_ids_follow_their_texts_when_repeated_texts_are_encoded_once(make_model, make_batch):
+    batch = make_batch()
+    for key in ("input_ids", "attention_mask"):
+        batch[key][1] = batch[key][0]
+    positions = torch.arange(6)[None].expand(4, -1)
+    model = make_model(mask_identical_texts=True)
+    with_positions = model(**batch, position_ids=positions, return_loss=True).loss
+    torch.testing.assert_close(with_positions, model(**batch, return_loss=True).loss)

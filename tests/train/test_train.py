@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,26 @@ def test_another_recipe_in_the_same_folder_is_refused(recipe, tmp_path):
     run(recipe, "epochs=1")
     with pytest.raises(ValueError, match=r"another recipe .*learning_rate"):
         run(recipe, "epochs=1", "learning_rate=0.1")
+
+
+def test_a_mistake_before_the_first_checkpoint_can_be_mended_in_the_same_folder(recipe, tmp_path):
+    with pytest.raises(ValueError, match="is not a folder"):
+        run(recipe, "data.path=/nonexistent")
+    run(recipe, "epochs=1")
+    run(recipe, "epochs=1", "log_every=5", "num_workers=0")  # weights do not depend on these: nothing to refuse
+
+
+def test_a_broken_validation_image_is_listed_too(recipe, tmp_path, image_folder):
+    rows = (
+        (image_folder / "metadata.jsonl")
+        .read_text()
+        .replace('"p99", "split": "train"', '"p99", "split": "validation"')
+    )
+    there = tmp_path / "images"
+    shutil.copytree(image_folder, there)
+    (there / "metadata.jsonl").write_text(rows)
+    run(recipe, "epochs=1", f"data.path={there}")
+    assert "broken.png" in (tmp_path / "run" / "skipped_validation_rows.jsonl").read_text()
 
 
 def test_a_short_run_learns_keeps_best_and_last_and_lists_the_broken_file(recipe, tmp_path):
