@@ -78,8 +78,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="RECIPE|DIR",
         type=Path,
         required=True,
-        help="the recipe of the training, whose data: part says where the images are and what their columns mean; or a "
-        "folder of images with metadata under the default names",
+        help="the recipe of the training, whose data: part says where the images are and what their columns mean; or "
+        "a folder of images with metadata under the default names",
     )
     evaluate.add_argument("--split", default="test", help="value of the metadata's split column (default: test)")
     evaluate.add_argument("--out", metavar="FILE", type=Path, help="write the results as JSON too")

@@ -98,18 +98,15 @@ def test_another_recipe_in_the_same_folder_is_refused(recipe, tmp_path):
 
 
 def test_a_mistake_before_the_first_checkpoint_can_be_mended_in_the_same_folder(recipe, tmp_path):
-    with pytest.raises(ValueError, match="is not a folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         run(recipe, "data.path=/nonexistent")
     run(recipe, "epochs=1")
     run(recipe, "epochs=1", "log_every=5", "num_workers=0")  # weights do not depend on these: nothing to refuse
 
 
 def test_a_broken_validation_image_is_listed_too(recipe, tmp_path, image_folder):
-    rows = (
-        (image_folder / "metadata.jsonl")
-        .read_text()
-        .replace('"p99", "split": "train"', '"p99", "split": "validation"')
-    )
+    rows = (image_folder / "metadata.jsonl").read_text()
+    rows = rows.replace('"p99", "split": "train"', '"p99", "split": "validation"')
     there = tmp_path / "images"
     shutil.copytree(image_folder, there)
     (there / "metadata.jsonl").write_text(rows)
