@@ -71,7 +71,7 @@ def resolve(name: str) -> str:
 
 def build_model(config: ModelConfig) -> PedCLIPModel:
     if config.pretrained is not None:
-        model = PedCLIPModel.from_pretrained(resolve(config.pretrained))
+        model = PedCLIPModel.from_pretrained(resolve(config.pretrained), **config.config)
     else:
         vision = None if config.vision is None else resolve(config.vision)
         fields = {f"vision_{key}": value for key, value in config.vision_config.items()}

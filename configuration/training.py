@@ -23,12 +23,12 @@ class ModelConfig:
     An id is one of the Hub, a folder, or `package://NAME/FOLDER` for weights that a Python package carries.
     """
 
-    pretrained: str | None = None  # a PedCLIP: id or folder; the fields below are then left out
+    pretrained: str | None = None  # a PedCLIP; its towers are then its own
     vision: str | None = None  # a ViT; null: new weights, of the size that vision_config says
     text: str | None = None  # a BERT with its tokenizer
     vision_config: dict = field(default_factory=dict)  # fields of PedCLIPVisionConfig
     text_config: dict = field(default_factory=dict)  # fields of the BERT's config to change, its dropout for example
-    config: dict = field(default_factory=dict)  # further fields of PedCLIPConfig
+    config: dict = field(default_factory=dict)  # further fields of PedCLIPConfig; they change a pretrained one too
     attn_implementation: str | None = None  # as in transformers; null: its own choice, sdpa
     freeze: list[str] = field(default_factory=list)  # parameters whose names begin with one of these stay as they are
 

@@ -22,7 +22,7 @@ BATCH = 64
 class ModelUnderTest:
     """What an evaluation needs of a model."""
 
-    model: Any  # PedCLIPModel, or anything with its get_image_features, get_text_features and logit_scale
+    model: Any
     processor: Any
     training_labels: dict[str, Any] | None = None  # what it saw in training; None: unknown
     name: str = "model"
@@ -34,8 +34,8 @@ class ModelUnderTest:
 
     @property
     def temperature_factor(self) -> float:
-        """What similarities are multiplied with, exp(logit_scale)."""
-        return float(self.model.logit_scale.detach().exp())
+        """What similarities are multiplied with, as in the model's forward: exp(logit_scale), below its limit."""
+        return float(self.model.logit_scale.detach().clamp(max=self.model.config.logit_scale_max).exp())
 
     @torch.inference_mode()
     def embed_texts(self, texts: Iterable[str]) -> np.ndarray:

@@ -146,3 +146,12 @@ def test_mistakes_in_the_prompts_file_are_named(tmp_path):
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             questions(path)
+
+
+def test_similarities_are_scaled_as_the_model_scales_them(tested):
+    with torch.no_grad():
+        tested.model.logit_scale.fill_(9.0)  # above the limit
+    inputs = tested.processor(images=[np.zeros((40, 40), np.uint8)], text=["chest x - ray"], return_tensors="pt")
+    output = tested.model(**inputs)
+    cosine = (output.image_embeds @ output.text_embeds.T).item()
+    assert output.logits_per_image.item() == pytest.approx(tested.temperature_factor * cosine, rel=1e-5)

@@ -132,6 +132,17 @@ def test_a_short_run_learns_keeps_best_and_last_and_lists_the_broken_file(recipe
     assert json.loads((hub / "training_labels.json").read_text())["body_part"] == ["chest", "hand", "knee"]
 
 
+def test_a_trained_model_goes_on_with_fields_of_its_config_changed(recipe, tmp_path):
+    first = run(recipe, "epochs=1")
+    on = ["model.text=null", "model.vision_config={}", f"model.pretrained={first}", f"output={tmp_path / 'second'}"]
+    second = run(recipe, *on, "model.config={mask_identical_texts: false}", "learning_rate=0", "epochs=1")
+
+    before, after = PedCLIPModel.from_pretrained(first), PedCLIPModel.from_pretrained(second)
+    assert before.config.mask_identical_texts and not after.config.mask_identical_texts
+    for name, weight in after.state_dict().items():  # a learning rate of 0: what was loaded is what was saved
+        torch.testing.assert_close(weight, before.state_dict()[name])
+
+
 def test_the_schedule_is_the_papers(recipe, tmp_path):
     run(recipe)
     lines = [line for line in metrics_of(tmp_path / "run") if "train/loss" in line]
