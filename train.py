@@ -44,6 +44,7 @@ from transformers.utils import logging as transformers_logging
 from pedclip import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
 from pedclip.card import CardFacts
 from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
+from pedclip.eval.prompts import question_file
 from pedclip.eval.training import evaluate
 from pedclip.hub import TRAINING_LABELS, write_hub_folder
 from pedclip.processing.data.batches import PairBatches, Pick
@@ -66,7 +67,9 @@ def resolve(name: str) -> str:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise ValueError(f"{name}: the package {package} is not installed; pip install {package.replace('_', '-')}")
-    return str(Path(found.submodule_search_locations[0], folder))
+    # an imported package may have more places than its spec: in a checkout pedclip's folders lie one level up
+    places = list(getattr(sys.modules.get(package), "__path__", None) or found.submodule_search_locations)
+    return str(next((Path(place, folder) for place in places if Path(place, folder).is_dir()), Path(places[0], folder)))
 
 
 def build_model(config: ModelConfig) -> PedCLIPModel:
@@ -75,8 +78,13 @@ def build_model(config: ModelConfig) -> PedCLIPModel:
     else:
         vision = None if config.vision is None else resolve(config.vision)
         fields = {f"vision_{key}": value for key, value in config.vision_config.items()}
-        fields |= {f"text_{key}": value for key, value in config.text_config.items()}
-        model = PedCLIPModel.from_vision_text_pretrained(vision, resolve(config.text), **fields, **config.config)
+        text_fields = dict(config.text_config)
+        if config.tokenizer is not None:
+            tokenizer = AutoTokenizer.from_pretrained(resolve(config.tokenizer))
+            text_fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        fields |= {f"text_{key}": value for key, value in text_fields.items()}
+        text = None if config.text is None else resolve(config.text)
+        model = PedCLIPModel.from_vision_text_pretrained(vision, text, **fields, **config.config)
     if config.attn_implementation is not None:
         model.set_attn_implementation(config.attn_implementation)
     for prefix in config.freeze:
@@ -95,7 +103,7 @@ def build_processor(config: TrainConfig, image_size: int) -> PedCLIPProcessor:
         processor = PedCLIPProcessor.from_pretrained(resolve(config.model.pretrained))
     else:
         size = {"height": image_size, "width": image_size}
-        tokenizer = AutoTokenizer.from_pretrained(resolve(config.model.text))
+        tokenizer = AutoTokenizer.from_pretrained(resolve(config.model.tokenizer or config.model.text))
         processor = PedCLIPProcessor(PedCLIPImageProcessor(size=size), tokenizer)
     processor.image_processor.keep_aspect_ratio = config.keep_aspect_ratio
     processor.tokenizer.model_max_length = config.max_text_tokens
@@ -206,6 +214,7 @@ def train(config: TrainConfig) -> Path:
     processes, rank = accelerator.num_processes, accelerator.process_index
     if config.batch_size % processes:
         raise ValueError(f"batch_size is {config.batch_size} for {processes} processes; take a multiple")
+    asked = question_file(config.questions)
     set_seed(config.seed)
     model = build_model(config.model)
     if config.gradient_checkpointing:
@@ -221,7 +230,7 @@ def train(config: TrainConfig) -> Path:
         held_out = PairDataset(rows, processor, config.data, body_parts)
     labels = Captions(config.data).training_labels(samples)
     facts = CardFacts(**dataclasses.asdict(config.card))
-    batches = PairBatches(samples, config.batch_size, seed=config.seed, balance=config.data.balance)
+    batches = PairBatches(samples, config.batch_size, config.seed, config.data.balance, config.data.together)
     share = ShareOfBatches(batches, rank, processes)
     loader = DataLoader(
         PairDataset(samples, processor, config.data, body_parts),
@@ -271,7 +280,7 @@ def train(config: TrainConfig) -> Path:
     def look() -> float:
         """Evaluates on the held-out images, writes the scores down, and returns the one that decides."""
         plain_model.eval()
-        scores = evaluate(plain_model, processor, held_out, config.data, labels)
+        scores = evaluate(plain_model, processor, held_out, config.data, labels, asked)
         if config.best_metric not in scores:
             raise ValueError(
                 f"best_metric is {config.best_metric!r}, and the held-out images of {config.data.path} give "

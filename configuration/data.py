@@ -154,6 +154,7 @@ class DataConfig:
     body_part_experts: dict[str, str | None] = field(default_factory=dict)
     class_folders: str = "body_part"  # what sub-folders mean in a folder without metadata
     balance: float = 0.0  # body parts are drawn by count ** (1 - balance): 0 as they come, 1 all equally often
+    together: str | None = None  # samples equal in this column come in one batch: studies, or pairs sick and healthy
     cache_gib: float = 2.0  # decoded images kept in memory; the rest are decoded at every use
 
     def __post_init__(self):

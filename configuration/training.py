@@ -26,6 +26,7 @@ class ModelConfig:
     pretrained: str | None = None  # a PedCLIP; its towers are then its own
     vision: str | None = None  # a ViT; null: new weights, of the size that vision_config says
     text: str | None = None  # a BERT with its tokenizer
+    tokenizer: str | None = None  # in place of text: new weights, of the size that text_config says, for this tokenizer
     vision_config: dict = field(default_factory=dict)  # fields of PedCLIPVisionConfig
     text_config: dict = field(default_factory=dict)  # fields of the BERT's config to change, its dropout for example
     config: dict = field(default_factory=dict)  # further fields of PedCLIPConfig; they change a pretrained one too
@@ -33,10 +34,12 @@ class ModelConfig:
     freeze: list[str] = field(default_factory=list)  # parameters whose names begin with one of these stay as they are
 
     def __post_init__(self):
-        if (self.pretrained is None) == (self.text is None):
+        given = [name for name in ("pretrained", "text", "tokenizer") if getattr(self, name) is not None]
+        if len(given) != 1:
             raise ValueError(
-                f"model.pretrained is {self.pretrained!r} and model.text is {self.text!r}; give exactly one: "
-                "pretrained to go on from a PedCLIP, text (and vision) to start one"
+                f"of model.pretrained, model.text and model.tokenizer the recipe gives {' and '.join(given) or 'none'}; "
+                "give exactly one: pretrained to go on from a PedCLIP, text to start one from a BERT, tokenizer to start "
+                "one with a new BERT"
             )
         if self.pretrained is not None and (self.vision or self.vision_config or self.text_config):
             raise ValueError(
@@ -83,6 +86,7 @@ class TrainConfig:
     num_workers: int = 0  # processes that read images, for each training process
     log_every: int = 10  # optimizer steps between two lines of metrics
     checkpoint_every: int | None = None  # optimizer steps; null: after each epoch alone
+    questions: str = "prompts"  # what held-out images are asked: a file of eval/ by its name, or a YAML file like it
     best_metric: str = "body_part_auc"  # of the evaluation after each epoch; the highest is kept as best
     keep_for_hub: str = "best"  # which of the two kept checkpoints becomes the Hub folder
 

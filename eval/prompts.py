@@ -11,7 +11,8 @@ import yaml
 
 from ..processing.data.sample import Sample
 
-PROMPTS = Path(__file__).with_name("prompts.yaml")
+FOLDER = Path(__file__).parent
+PROMPTS = FOLDER / "prompts.yaml"
 FIELDS = {"asks", "column", "rows", "min_images", "classes", "words", "prompts"}
 COLUMNS = ("body_part", "findings")
 
@@ -45,12 +46,15 @@ class Question:
         if self.classes is None:
             return sample.body_part
         held = _values(sample, self.column)
-        fitting = [name for name, rule in self.classes.items() if held.intersection(rule["is"])]
+        fitting = [name for name, rule in self.classes.items() if _fits(rule, held)]
         return fitting[0] if len(fitting) == 1 else None
 
     def names_in_data(self, label: str) -> list[str]:
-        """The values of the column that make an image one of this class."""
-        return [label] if self.classes is None else list(self.classes[label]["is"])
+        """The values of the column that make an image one of this class, or by their absence do."""
+        if self.classes is None:
+            return [label]
+        rule = self.classes[label]
+        return list(rule["is"] if "is" in rule else rule["without"])
 
     def prompts_of(self, label: str, body_part_words: Mapping[str, str] | None = None) -> list[str]:
         """The sentences that stand for a class."""
@@ -71,6 +75,16 @@ class Selection:
     left_out: int  # images that match the rows and hold none of the classes, or two
 
 
+def question_file(name: str) -> Path:
+    """The questions called `name` here (prompts, phantom_prompts), or a YAML file of one's own."""
+    own = Path(name)
+    path = own if own.suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*prompts.yaml")))
+        raise FileNotFoundError(f"there are no questions {name!r}; give {known}, or a YAML file of that form")
+    return path
+
+
 @cache
 def questions(path: Path = PROMPTS) -> dict[str, Question]:
     """All questions of the file by name; a mistake in it is an error that names the place."""
@@ -87,6 +101,9 @@ def questions(path: Path = PROMPTS) -> dict[str, Question]:
         classes = None if fields["classes"] == "all" else fields["classes"]
         if classes is not None and len(classes) < 2:
             raise ValueError(f"{path.name}: {name} has {len(classes)} class; a question needs two answers at least")
+        for label, rule in (classes or {}).items():
+            if ("is" in rule) == ("without" in rule) or "words" not in rule:
+                raise ValueError(f"{path.name}: {name}, class {label!r}, needs words, and either is or without")
         if classes is None and fields["column"] != "body_part":
             raise ValueError(f"{path.name}: {name} has classes: all, which only the column body_part can have")
         found[name] = Question(
@@ -100,6 +117,10 @@ def questions(path: Path = PROMPTS) -> dict[str, Question]:
             prompts=fields["prompts"],
         )
     return found
+
+
+def _fits(rule: Mapping[str, Sequence[str]], held: set[Any]) -> bool:
+    return bool(held.intersection(rule["is"])) if "is" in rule else not held.intersection(rule["without"])
 
 
 def _values(sample: Sample, column: str) -> set[Any]:

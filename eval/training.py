@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..configuration.data import DataConfig
@@ -10,20 +11,25 @@ from .classification import enough
 from .embeddings import ModelUnderTest
 from .gate import gate_accuracy
 from .prompt_classification import prompt_classification
-from .prompts import questions
+from .prompts import PROMPTS, questions
 from .retrieval import retrieval
 
 MIN_IMAGES = 2  # of a class, fewer than `pedclip eval` asks for, so that small held-out sets can be followed
 
 
 def evaluate(
-    model: Any, processor: Any, held_out: PairDataset, data: DataConfig, training_labels: Mapping[str, Any]
+    model: Any,
+    processor: Any,
+    held_out: PairDataset,
+    data: DataConfig,
+    training_labels: Mapping[str, Any],
+    asked: Path = PROMPTS,
 ) -> dict[str, float]:
     """{body_part_auc, ..., gate_accuracy, retrieval_r1, ...} without intervals; a question too small is left out."""
     tested = ModelUnderTest(model, processor, dict(training_labels))
     images = tested.embed_dataset(held_out, data)
     scores: dict[str, float] = {}
-    for name, question in questions().items():
+    for name, question in questions(asked).items():
         if enough(question.select(held_out.samples).labels, MIN_IMAGES):
             answer = prompt_classification(tested, images, question, data, min_images=MIN_IMAGES, resamples=0)
             scores[f"{name.replace('-', '_')}_auc"] = answer.result["value"]

@@ -617,7 +617,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         )
 
     @classmethod
-    def from_vision_text_pretrained(cls, vision: str | None, text: str, **kwargs) -> "PedCLIPModel":
+    def from_vision_text_pretrained(cls, vision: str | None, text: str | None, **kwargs) -> "PedCLIPModel":
         r"""Starts PedCLIP from a pretrained ViT and a pretrained BERT.
 
         The ViT's MLP is copied into every expert of its layer: whatever the gate says, the image tower begins as that
@@ -627,8 +627,9 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             vision (`str` or `None`):
                 A ViT: its id on the Hub (`"google/vit-base-patch16-224"`) or a folder. `None`: an image tower with new
                 weights, of the size that the `vision_` fields say.
-            text (`str`):
-                A BERT-family encoder: its id on the Hub (`"emilyalsentzer/Bio_ClinicalBERT"`) or a folder.
+            text (`str` or `None`):
+                A BERT-family encoder: its id on the Hub (`"emilyalsentzer/Bio_ClinicalBERT"`) or a folder. `None`: a
+                BERT with new weights, of the size that the `text_` fields say.
             kwargs:
                 Fields of `PedCLIPConfig`. Those that begin with `vision_` or `text_` change a field of that tower's
                 config, for example `vision_mobe_layers=[10, 11]`.
@@ -649,15 +650,16 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         if vision is not None:
             vit = _load_vit(vision)
             vision_fields = _vision_fields(vit) | vision_fields
-        text_config = AutoConfig.from_pretrained(text)
+        text_config = AutoConfig.for_model("bert") if text is None else AutoConfig.from_pretrained(text)
         _refuse_unknown("text_", towers["text"], type(text_config))
         text_config.update(towers["text"])
         text_class, no_pooling = _text_class(text_config)
         text_config.dtype = None  # both towers in one type, whatever the text's weights were saved in
         config = cls.config_class(vision_config=vision_fields, text_config=text_config.to_dict(), **kwargs)
         model = cls(config)
-        pretrained_text = text_class.from_pretrained(text, config=text_config, **no_pooling)
-        model.text_model.load_state_dict(pretrained_text.state_dict())
+        if text is not None:
+            pretrained_text = text_class.from_pretrained(text, config=text_config, **no_pooling)
+            model.text_model.load_state_dict(pretrained_text.state_dict())
         if vit is not None:
             model.vision_model.copy_from_vit(vit)
         return model.eval()

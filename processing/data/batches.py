@@ -1,6 +1,6 @@
 """Which samples make up each training batch: shuffled, reproducible, and equal however many processes share it."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -23,9 +23,18 @@ class PairBatches:
 
     Call `set_epoch` before each epoch; its batches follow from the seed and the epoch, so a resumed run goes on with
     the same ones. The last, smaller batch is left out: it would have fewer negatives.
+
+    Samples that hold the same value in the column `together` come in the same batch, as each other's hard negatives.
     """
 
-    def __init__(self, samples: Sequence[Sample], batch_size: int, seed: int, balance: float = 0.0):
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        batch_size: int,
+        seed: int,
+        balance: float = 0.0,
+        together: str | None = None,
+    ):
         if batch_size > len(samples):
             raise ValueError(f"batch_size is {batch_size} and there are {len(samples)} samples; take a smaller batch")
         self.batch_size = batch_size
@@ -34,6 +43,7 @@ class PairBatches:
         self.epoch = 0
         counts = Counter(sample.body_part for sample in samples)
         self.weights = np.array([counts[sample.body_part] ** -balance for sample in samples])
+        self.groups = _groups(samples, together, batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -42,7 +52,7 @@ class PairBatches:
         return len(self.weights) // self.batch_size
 
     def __iter__(self) -> Iterator[list[Pick]]:
-        order = self._order()
+        order = self._order() if self.groups is None else self._grouped_order(self.groups)
         for batch in range(len(self)):
             first = batch * self.batch_size
             yield [
@@ -51,16 +61,56 @@ class PairBatches:
             ]
 
     def _order(self) -> np.ndarray:
-        """Every sample `weight` times on average. Systematic draws: a sample's count is its share, rounded up or down.
+        return _shuffled_by_weight(self.weights, np.random.default_rng([self.seed, self.epoch]))
 
-        Equal weights make that a plain shuffle.
-        """
+    def _grouped_order(self, groups: Sequence[np.ndarray]) -> np.ndarray:
+        """Whole groups one after another, so that none lies across the end of a batch while another one fits there."""
         random = np.random.default_rng([self.seed, self.epoch])
-        shuffled = random.permutation(len(self.weights))
-        shares = self.weights[shuffled] * len(self.weights) / self.weights.sum()
-        # an even comb over the cumulated shares; 1e-9 and .999 keep rounding from moving a tooth where shares are 1
-        ends = np.floor(np.cumsum(shares) + random.random() * 0.999 + 1e-9).astype(int)
-        counts = np.diff(ends, prepend=0)
-        order = np.repeat(shuffled, counts)
-        random.shuffle(order)
-        return order
+        weights = np.array([self.weights[group].mean() for group in groups])
+        waiting: deque[np.ndarray] = deque()
+        drawn = iter(_shuffled_by_weight(weights, random))
+        order: list[int] = []
+        while len(order) < len(self) * self.batch_size:
+            room = self.batch_size - len(order) % self.batch_size
+            fits = next((place for place, group in enumerate(waiting) if len(group) <= room), None)
+            if fits is not None:
+                order += waiting[fits].tolist()
+                del waiting[fits]
+            elif (number := next(drawn, None)) is not None:
+                waiting.append(groups[number])
+            elif waiting:  # nothing that is left fits: the group goes into two batches
+                order += waiting.popleft().tolist()
+            else:  # rare parts are drawn more often, in smaller groups
+                drawn = iter(_shuffled_by_weight(weights, random))
+        return np.array(order)
+
+
+def _groups(samples: Sequence[Sample], together: str | None, batch_size: int) -> list[np.ndarray] | None:
+    """The samples' numbers by their value in the column; one that holds none is a group by itself."""
+    if together is None:
+        return None
+    members: dict[str, list[int]] = {}
+    for number, sample in enumerate(samples):
+        if together not in sample.row:
+            raise ValueError(f"data.together is {together!r}, a column that {sample.file_name} lacks")
+        value = sample.row[together]
+        members.setdefault(f"alone {number}" if value is None else f"with {value}", []).append(number)
+    large = max(map(len, members.values()))
+    if large > batch_size:
+        raise ValueError(f"data.together is {together!r}: {large} samples hold the same value, a batch {batch_size}")
+    return [np.array(group) for group in members.values()]
+
+
+def _shuffled_by_weight(weights: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Every number `weight` times on average. Systematic draws: a number's count is its share, rounded up or down.
+
+    Equal weights make that a plain shuffle.
+    """
+    shuffled = random.permutation(len(weights))
+    shares = weights[shuffled] * len(weights) / weights.sum()
+    # an even comb over the cumulated shares; 1e-9 and .999 keep rounding from moving a tooth where shares are 1
+    ends = np.floor(np.cumsum(shares) + random.random() * 0.999 + 1e-9).astype(int)
+    counts = np.diff(ends, prepend=0)
+    order = np.repeat(shuffled, counts)
+    random.shuffle(order)
+    return order
