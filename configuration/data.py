@@ -6,7 +6,7 @@ Plain dataclasses, standard library only: the reading is done in processing/data
 from dataclasses import dataclass, field, fields
 from string import Formatter
 
-CAPTION_SOURCES = ("text_or_labels", "text", "labels")
+CAPTION_SOURCES = ("text_or_labels", "text", "labels", "alternating")
 CLASS_FOLDERS = ("body_part", "findings")
 
 
@@ -63,10 +63,12 @@ class CaptionsConfig:
 
     With `source: text_or_labels` the order is: the text column; else `findings_templates` filled from the row's
     findings; else `templates` filled from the body part; else the row is skipped and listed. `text` stops after the
-    first step, `labels` leaves the first step out.
+    first step, `labels` leaves the first step out. `alternating` goes by batch: the text in `text_share` of them, in the
+    others a template, whose few words repeat and so teach a new tower sooner what a finding looks like.
     """
 
     source: str = "text_or_labels"
+    text_share: float = 0.5  # of the batches, with `alternating`
     # {body_part} is the row's body part in words (data.body_part_words)
     templates: list[str] = field(
         default_factory=lambda: [
@@ -93,8 +95,10 @@ class CaptionsConfig:
             raise ValueError(f"data.captions.source is {self.source!r}; choose one of {', '.join(CAPTION_SOURCES)}")
         _check_templates("templates", self.templates, {"body_part"})
         _check_templates("findings_templates", self.findings_templates, {"body_part", "findings", "broad_findings"})
-        if self.source == "labels" and not self.templates:
-            raise ValueError("data.captions.source is 'labels' and templates is empty; give at least one template")
+        if not 0 <= self.text_share <= 1:
+            raise ValueError(f"data.captions.text_share is {self.text_share}; it is a share, from 0 to 1")
+        if self.source in ("labels", "alternating") and not self.templates:
+            raise ValueError(f"data.captions.source is {self.source!r} and templates is empty; give at least one")
         for finding in self.broader:
             seen = [finding]
             while (wider := self.broader.get(seen[-1])) is not None:
@@ -155,6 +159,7 @@ class DataConfig:
     class_folders: str = "body_part"  # what sub-folders mean in a folder without metadata
     balance: float = 0.0  # body parts are drawn by count ** (1 - balance): 0 as they come, 1 all equally often
     together: str | None = None  # samples equal in this column come in one batch: studies, or pairs sick and healthy
+    parts_per_batch: int | None = None  # ours; null: as they come; fewer body parts in a batch are harder negatives
     cache_gib: float = 2.0  # decoded images kept in memory; the rest are decoded at every use
 
     def __post_init__(self):
@@ -164,6 +169,8 @@ class DataConfig:
             raise ValueError(f"data.class_folders is {self.class_folders!r}; choose one of {', '.join(CLASS_FOLDERS)}")
         if not 0 <= self.balance <= 1:
             raise ValueError(f"data.balance is {self.balance}; it goes from 0 (as they come) to 1 (equally often)")
+        if self.parts_per_batch is not None and self.parts_per_batch < 1:
+            raise ValueError(f"data.parts_per_batch is {self.parts_per_batch}; at least 1, or null for any number")
         if self.cache_gib < 0:
             raise ValueError(f"data.cache_gib is {self.cache_gib}; 0 keeps nothing in memory, below 0 means nothing")
 

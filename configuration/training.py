@@ -14,6 +14,7 @@ from .data import DataConfig
 
 PRECISIONS = ("fp32", "bf16")
 KEEP_FOR_HUB = ("best", "last")
+OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass(kw_only=True)
@@ -26,7 +27,9 @@ class ModelConfig:
     pretrained: str | None = None  # a PedCLIP; its towers are then its own
     vision: str | None = None  # a ViT; null: new weights, of the size that vision_config says
     text: str | None = None  # a BERT with its tokenizer
-    tokenizer: str | None = None  # in place of text: new weights, of the size that text_config says, for this tokenizer
+    tokenizer: str | None = (
+        None  # in place of text: new weights, of the size that text_config says, for this tokenizer
+    )
     vision_config: dict = field(default_factory=dict)  # fields of PedCLIPVisionConfig
     text_config: dict = field(default_factory=dict)  # fields of the BERT's config to change, its dropout for example
     config: dict = field(default_factory=dict)  # further fields of PedCLIPConfig; they change a pretrained one too
@@ -37,9 +40,9 @@ class ModelConfig:
         given = [name for name in ("pretrained", "text", "tokenizer") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"of model.pretrained, model.text and model.tokenizer the recipe gives {' and '.join(given) or 'none'}; "
-                "give exactly one: pretrained to go on from a PedCLIP, text to start one from a BERT, tokenizer to start "
-                "one with a new BERT"
+                f"of model.pretrained, model.text and model.tokenizer the recipe gives {' and '.join(given) or 'none'};"
+                " give exactly one: pretrained to go on from a PedCLIP, text to start one from a BERT, tokenizer to "
+                "start one with a new BERT"
             )
         if self.pretrained is not None and (self.vision or self.vision_config or self.text_config):
             raise ValueError(
@@ -70,6 +73,8 @@ class TrainConfig:
     batch_size: int = 256  # paper; pairs per optimizer step, over all processes: the negatives of each other
     learning_rate: float = 1e-5  # paper
     text_learning_rate: float | None = None  # ours; null: the same as learning_rate
+    optimizer: str = "adamw"  # ours; "muon" takes Muon for the matrices of both towers: better for new weights
+    muon_learning_rate: float = 0.02  # ours; of Muon's matrices, in Muon's own units
     weight_decay: float = 0.1  # ours; not on biases, norms, positions and the temperature
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])  # ours
     warmup: float = 0.02  # ours; share of all steps over which the learning rate rises; then it falls as a cosine to 0
@@ -95,6 +100,8 @@ class TrainConfig:
             raise ValueError(f"batch_size is {self.batch_size}; a contrastive loss needs at least 2 pairs")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}")
         if self.keep_for_hub not in KEEP_FOR_HUB:
             raise ValueError(f"keep_for_hub is {self.keep_for_hub!r}; choose one of {', '.join(KEEP_FOR_HUB)}")
         if len(self.betas) != 2:
@@ -107,6 +114,7 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is a share, from 0 to 1")
         for name in (
             "learning_rate",
+            "muon_learning_rate",
             "weight_decay",
             "gate_weight",
             "gate_weight_end",

@@ -70,6 +70,22 @@ def training_plot(lines: Sequence[Mapping[str, Any]]) -> str | None:
     return _picture(figure, "training curves")
 
 
+def response_plot(panels: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """A mean AUC with its interval against one condition a panel: {"dose": {"1": {value, low, high}, ...}, ...}."""
+    figure, all_axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3), squeeze=False, sharey=True)
+    for axes, (title, values) in zip(all_axes[0], panels.items(), strict=True):
+        for place, score in enumerate(values.values()):
+            if score["low"] is not None:
+                axes.plot([place, place], [score["low"], score["high"]], color=COLORS[0], linewidth=1.6)
+            axes.plot(place, score["value"], "o", color=COLORS[0])
+        axes.axhline(0.5, color="#999999", linewidth=0.8, linestyle=":")
+        axes.set_xticks(range(len(values)), list(values))
+        axes.set_xlim(-0.5, len(values) - 0.5)
+        axes.set_xlabel(title)
+    all_axes[0][0].set_ylabel("mean finding AUC")
+    return _picture(figure, f"mean finding AUC by {' and by '.join(panels)}")
+
+
 def confusion_plot(confusion: Mapping[str, Any]) -> str:
     """Which expert the gate involves most, by labelled body part; each row's shares, with counts written in."""
     names, counts = confusion["names"], confusion["counts"]

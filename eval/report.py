@@ -1,21 +1,11 @@
 """One page about a run: tables, curves, the gate, what the numbers do not show. No patient's image is in it."""
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .page import listing, page, table, text
 from .tasks import shown
-
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;color:#222;max-width:62rem;margin:0 auto;padding:1rem}
-h1{font-size:1.6rem;line-height:1.2} h2{font-size:1.2rem;margin-top:2.2rem}
-.wide{overflow-x:auto;margin:1rem 0} table{border-collapse:collapse;font-size:.85rem}
-th,td{border:1px solid #ccc;padding:.3rem .5rem;text-align:left;vertical-align:top} th{background:#f2f5f8}
-td.best{font-weight:600} img{max-width:100%;height:auto} .wide img{max-width:none;width:100%;min-width:34rem}
-.warn{background:#fff4e0;border-left:4px solid #d98c00;padding:.6rem .9rem} small,.small{font-size:.8rem;color:#555}
-code{overflow-wrap:anywhere}
-"""
 
 
 def markdown_table(results: Mapping[str, Any]) -> str:
@@ -60,15 +50,15 @@ def write_report(path: Path, results: Mapping[str, Any], curves: Mapping[str, Se
         "<h1>PedCLIP on real radiographs</h1>",
         '<p class="warn"><strong>Not a medical device.</strong> Trained on a small public collection to show that the '
         "parts work. Every class below was seen in training unless a row says zero-shot.</p>",
-        f"<p>Split {_text(results['split'])}: {results['images']['test']} images. Every number has its 95 % interval "
+        f"<p>Split {text(results['split'])}: {results['images']['test']} images. Every number has its 95 % interval "
         "(whole patients resampled) and stands beside trivial methods on the same images.</p>",
     ]
     for fitting in results["fittings"]:
         rows = [row for row in results["rows"] if row["fitting"] == fitting]
-        parts.append(f"<h2>Questions in words, images made square by {_text(fitting)}</h2>")
-        parts.append(_table(*_main_table(results, fitting), mark_best=True))
+        parts.append(f"<h2>Questions in words, images made square by {text(fitting)}</h2>")
+        parts.append(table(*_main_table(results, fitting), mark_best=True))
         parts.append(f'<div class="wide">{auc_plot(rows)}</div>')
-    parts += ["<h2>Where a trivial method wins</h2>", _list(baseline_sentences(results))]
+    parts += ["<h2>Where a trivial method wins</h2>", listing(baseline_sentences(results))]
     parts += ["<h2>PedCLIP minus the baselines</h2>", _differences(results)]
     parts += ["<h2>By class</h2>", _classes(results, main)]
     parts += ["<h2>Retrieval</h2>", _retrieval(results)]
@@ -76,25 +66,18 @@ def write_report(path: Path, results: Mapping[str, Any], curves: Mapping[str, Se
     for fitting, scores in results["fittings"].items():
         gate = scores["gate_accuracy"]
         parts.append(
-            f"<p>{_text(fitting)}: accuracy {shown(gate)}, n {gate['n']}; always the commonest part would reach "
+            f"<p>{text(fitting)}: accuracy {shown(gate)}, n {gate['n']}; always the commonest part would reach "
             f"{gate['chance']:.3f}. Without an expert: {gate['without_expert']} images.</p>"
         )
         parts.append(f'<div class="wide">{confusion_plot(gate["confusion"])}</div>')
     drawn = {fitting: training_plot(lines) for fitting, lines in curves.items()}
     if any(drawn.values()):
         parts.append("<h2>Training</h2>")
-        parts += [
-            f'<h3>{_text(fitting)}</h3><div class="wide">{plot}</div>' for fitting, plot in drawn.items() if plot
-        ]
-    parts += ["<h2>What these numbers do not show</h2>", _list(results["confounds"])]
-    parts.append(f"<p>Sources that show one body part only: {_text(results['sources_with_one_body_part'])}.</p>")
+        parts += [f'<h3>{text(fitting)}</h3><div class="wide">{plot}</div>' for fitting, plot in drawn.items() if plot]
+    parts += ["<h2>What these numbers do not show</h2>", listing(results["confounds"])]
+    parts.append(f"<p>Sources that show one body part only: {text(results['sources_with_one_body_part'])}.</p>")
     parts += ["<h2>How it was done</h2>", _how(results, main)]
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>PedCLIP: report</title>'
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
-    )
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page("PedCLIP: report", parts), encoding="utf-8")
 
 
 def _main_table(results: Mapping[str, Any], fitting: str) -> tuple[list[str], list[list[str]]]:
@@ -128,7 +111,7 @@ def _differences(results: Mapping[str, Any]) -> str:
         for row in results["rows"]
         for entry in row["entries"][1:]
     ]
-    return _table(["AUC", "fitting", "against", "PedCLIP minus it, same patients"], lines)
+    return table(["AUC", "fitting", "against", "PedCLIP minus it, same patients"], lines)
 
 
 def _classes(results: Mapping[str, Any], fitting: str) -> str:
@@ -142,7 +125,7 @@ def _classes(results: Mapping[str, Any], fitting: str) -> str:
             mean = "yes" if one["in_mean"] else f"no, fewer than {own['min_images']}"
             auc = shown(one) if "value" in one else "-"
             lines.append([row["title"], one["class"], auc, f"{one['n']}, {one['patients']} patients", mean, seen])
-    return _table(["row", "class", "AUC", "n of the class", "in the mean", "label"], lines)
+    return table(["row", "class", "AUC", "n of the class", "in the mean", "label"], lines)
 
 
 def _retrieval(results: Mapping[str, Any]) -> str:
@@ -156,7 +139,7 @@ def _retrieval(results: Mapping[str, Any]) -> str:
         for direction in ("image_to_text", "text_to_image"):
             for name, score in found[direction].items():
                 lines.append([fitting, direction.replace("_", " "), name, shown(score), f"{score['chance']:.3f}"])
-    return _list(notes) + _table(["fitting", "direction", "", "share", "chance"], lines)
+    return listing(notes) + table(["fitting", "direction", "", "share", "chance"], lines)
 
 
 def _how(results: Mapping[str, Any], main: str) -> str:
@@ -175,24 +158,5 @@ def _how(results: Mapping[str, Any], main: str) -> str:
         f"versions: {', '.join(f'{name} {number}' for name, number in results['versions'].items())}",
         f"data: SHA-256 {results['data_hash']} over test images and rows",
     ]
-    return f"<h3>Baselines</h3>{_list(baselines)}<h3>Prompts</h3>{_list(prompts)}<h3>Repeatability</h3>{_list(facts)}"
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]], mark_best: bool = False) -> str:
-    body = []
-    for line in lines:
-        values = [cell.split()[0] for cell in line]  # 0.981 of "0.981 (0.975 to 0.987)"
-        best = max(values[2:]) if mark_best else None
-        marks = [" class=best" if place >= 2 and value == best else "" for place, value in enumerate(values)]
-        cells = [f"<td{mark}>{_text(cell)}</td>" for mark, cell in zip(marks, line, strict=True)]
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    head = "".join(f"<th>{_text(cell)}</th>" for cell in header)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-
-
-def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{_text(line)}</li>' for line in lines)}</ul>"
-
-
-def _text(text: object) -> str:
-    return html.escape(str(text))
+    found = {"Baselines": baselines, "Prompts": prompts, "Repeatability": facts}
+    return "".join(f"<h3>{title}</h3>{listing(lines)}" for title, lines in found.items())

@@ -27,7 +27,9 @@ MAY_IMPORT = {
     "hub": {*LOWER, "auto", "card"},
     "eval": {*LOWER, "auto", "eval"},
     "run_folder": {"configuration"},
-    "train": {*LOWER, "auto", "card", "hub", "eval", "run_folder"},
+    "optimizer": {"configuration", "modeling_pedclip"},
+    "train": {*LOWER, "auto", "card", "hub", "eval", "run_folder", "optimizer"},
+    "demo": {*LOWER, "card", "eval"},
     "cli": {*LOWER, "auto", "card", "check", "hub", "eval"},
 }
 # Hub files may import these wherever they lie; transformers itself brings huggingface_hub and numpy along.

@@ -88,6 +88,12 @@ def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, bert_folder
         assert {now[1].strip(), gated.strip()} <= set(model.config.body_parts)
 
 
+def test_the_phantom_snippet_prints_what_the_readme_shows(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    code, printed = snippet("phantom")
+    assert printed_by(code) == printed
+
+
 def test_starting_from_two_pretrained_towers_prints_what_the_readme_shows(with_local_towers):
     code, printed = snippet("start")
     assert printed_by(with_local_towers(code)) == printed

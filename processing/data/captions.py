@@ -23,7 +23,10 @@ class Captions:
 
     def caption(self, sample: Sample, template: int = 0) -> str | None:
         """The caption, or None where neither a text nor a template fits. Any number is a template number (modulo)."""
-        if self.config.source != "labels" and sample.text:
+        says_text = self.config.source != "labels"
+        if self.config.source == "alternating":
+            says_text, template = template % 100 < 100 * self.config.text_share, template // 100
+        if says_text and sample.text:
             return sample.text
         if self.config.source == "text":
             return None

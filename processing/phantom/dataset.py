@@ -72,5 +72,3 @@ def _rows(settings: FolderSettings, split: str) -> Iterator[dict[str, Any]]:
                 ],
             }
             yield {key: row[key] for key in kept}
-
-

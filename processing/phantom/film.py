@@ -1,13 +1,13 @@
 """What the detector makes of the optical depth: blur, scatter, noise, the window, collimation and the side marker."""
 
 # Shapes: S side in pixels
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-QUANTA = 400.0  # detected on average behind the part, by a pixel of a 128-pixel film, at dose 1: 5 % noise
+QUANTA = 1000.0  # detected on average behind the part, by a pixel of a 128-pixel film, at dose 1: 3 % noise
 REFERENCE_SIDE = 128
 WHITE = 4095  # 12 bits
 
@@ -55,14 +55,17 @@ def draw_exposure(random: np.random.Generator, dose: float, letter: str | None) 
 
 
 def expose(depth: np.ndarray, tissue: np.ndarray, exposure: Exposure) -> np.ndarray:
-    """The 12-bit picture (S, S) uint16 of an optical depth: bone white, air black."""
-    side = depth.shape[0]
-    beam, open_ = _beam(side, exposure)
-    signal = detected(depth, tissue, exposure, beam)
-    quanta = signal * exposure_factor(signal, tissue, open_, exposure)
+    """The 12-bit picture (S, S) uint16 of an optical depth: bone white, air black. `tissue` is its thickness in mm."""
     random = np.random.Generator(np.random.SFC64(exposure.seed))
-    counts = random.poisson(quanta).astype(np.float32)
-    return _shown(counts, tissue, open_, exposure)
+    counts = random.poisson(quanta(depth, tissue, exposure)).astype(np.float32)
+    return _shown(counts, tissue, _beam(depth.shape[0], exposure)[1], exposure)
+
+
+def quanta(depth: np.ndarray, tissue: np.ndarray, exposure: Exposure) -> np.ndarray:
+    """How many quanta each pixel detects on average (S, S)."""
+    beam, open_ = _beam(depth.shape[0], exposure)
+    signal = detected(depth, tissue, exposure, beam)
+    return signal * exposure_factor(signal, tissue, open_, exposure)
 
 
 def detected(depth: np.ndarray, tissue: np.ndarray, exposure: Exposure, beam: np.ndarray) -> np.ndarray:
@@ -143,10 +146,3 @@ def _letter(side: int, marker: tuple[str, float, float, float]) -> np.ndarray:
     left = int(np.clip(round(x * side - glyph.shape[1] / 2), 0, side - glyph.shape[1]))
     out[top : top + glyph.shape[0], left : left + glyph.shape[1]] = glyph * 0.97
     return out
-
-
-def without_noise(depth: np.ndarray, tissue: np.ndarray, exposure: Exposure) -> np.ndarray:
-    """The expected picture before the window: what `expose` detects on average, collimation and marker left out."""
-    plain = replace(exposure, blades=(0.0, 0.0, 1.0, 1.0), blade_turn=0.0)
-    beam, _ = _beam(depth.shape[0], plain)
-    return detected(depth, tissue, plain, beam)

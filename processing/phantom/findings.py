@@ -1,11 +1,11 @@
 """Findings at a bone or a joint, as changes to an anatomy: fracture and the six of arthritis.
 
-Each is a stated simplification of what a radiograph shows, with its outline as ground truth in `anatomy.marks`. Findings
-that are matters of shape (heart, lungs, spine, hip) are drawn by their part's own builder.
+Each is a stated simplification of what a radiograph shows, with its outline as ground truth in `anatomy.marks`.
+Findings that are matters of shape (heart, lungs, spine, hip) are drawn by their part's own builder.
 
 - fracture: a dark line across the bone, displacement, a bulging cortex; after its kind.
 - joint effusion: the capsule swells, and the fat stripes beside it bow outwards.
-- joint space narrowing: the bone ends come closer.
+- joint space narrowing: the bone ends come closer, until a dense line shows where they touch.
 - erosion: bites out of the margins of the bone ends, with a dense rim.
 - bony change: dense subchondral bone with small cysts beneath it, and spurs.
 - soft tissue swelling: the outline bulges to one side, and strands of fluid run through the fat.
@@ -73,13 +73,13 @@ def _fracture(anatomy: Anatomy, finding: Finding, random: np.random.Generator) -
     site = anatomy.sites[finding.place]
     solid = anatomy.solids[site.solid]
     length = _length(solid)
-    at = _place_of_break(site, finding.kind, random)
+    at = _place_of_break(anatomy, site, finding.kind, random)
     half = _value(solid.width, at)
     s = finding.severity
     side = 1.0 if random.random() < 0.5 else -1.0
     angle = random.uniform(0, 2 * np.pi)
     move = half * (0.25 + 0.7 * s)
-    slope, line, depth, reach, bulge = random.uniform(-0.15, 0.15), 0.12 + 0.14 * s, 0.95, (-1.1, 1.1), 0.06
+    slope, line, depth, reach, bulge = random.uniform(-0.15, 0.15), 0.15 + 0.17 * s, 0.95, (-1.1, 1.1), 0.06
     waves = (0.12 * half, float(random.uniform(0, 6)), float(random.uniform(5, 9)))
     if finding.kind == "oblique":
         slope = side * random.uniform(0.7, 1.1)
@@ -97,7 +97,9 @@ def _fracture(anatomy: Anatomy, finding: Finding, random: np.random.Generator) -
     spread = min(spread, 0.45 * length)
     step = (move * np.cos(angle), 0.0, move * np.sin(angle))
     anatomy.breaks.append(Break(site.solid, at, float(slope), width, depth, reach, step, bulge, float(spread), waves))
-    run = abs(slope) * half + waves[0] + width if line else 0.5 * spread
+    deep = _value(solid.depth, at)
+    # another view looks at the bone's depth, and the line runs as far across that
+    run = abs(slope) * max(half, deep) + waves[0] + width if line else 0.5 * spread
     far = run if move == 0 else max(run, spread)
     middle = [
         np.interp(np.clip(place, 0, 1), np.linspace(0, 1, len(solid.path)), [point[axis] for point in solid.path])
@@ -105,22 +107,28 @@ def _fracture(anatomy: Anatomy, finding: Finding, random: np.random.Generator) -
         for axis in range(3)
     ]
     start, end = tuple(map(float, middle[:3])), tuple(map(float, middle[3:]))
-    room = half * (1 + bulge) + move
-    anatomy.marks.append(("fracture", Solid((start, end), room, room, (0.0, 0.0), "bone", "soft")))
+    room = (half * (1 + bulge) + move, deep * (1 + bulge) + move)
+    anatomy.marks.append(("fracture", Solid((start, end), *room, (0.0, 0.0), "bone", "soft")))
 
 
-def _place_of_break(site: FractureSite, kind: str | None, random: np.random.Generator) -> float:
+def _place_of_break(anatomy: Anatomy, site: FractureSite, kind: str | None, random: np.random.Generator) -> float:
+    """A share of the bone's length, in the part of the stretch that is well on the film."""
     if kind == "Salter-Harris II":  # beside the growth plate, which is at the far end of the stretch
         near_end = site.high > 1 - site.low
         return site.high - 0.01 if near_end else site.low + 0.01
-    return float(random.uniform(site.low, site.high))
+    path = np.array(anatomy.solids[site.solid].path)
+    shares = np.linspace(site.low, site.high, 41)
+    points = np.stack([np.interp(shares, np.linspace(0, 1, len(path)), path[:, axis]) for axis in (0, 1)], 1)
+    distance = np.abs(points).max(1)
+    seen = shares[distance < max(0.36 * max(anatomy.extent), distance.min() + 1e-6)]
+    return float(seen[int(random.random() * len(seen))])
 
 
 # ---- joints
 
 
 def _fat_stripes(anatomy: Anatomy, joint: Joint, effusion: float) -> None:
-    """A thin stripe of fat on either side of the joint, in both planes; an effusion bows it outwards and thickens it."""
+    """A thin stripe of fat on either side of the joint, in both planes; an effusion bows and thickens it."""
     along, across = _axes(joint)
     high = 0.6 * joint.width + joint.gap
     for frontal, half in ((True, joint.width), (False, joint.depth)):
@@ -133,21 +141,21 @@ def _fat_stripes(anatomy: Anatomy, joint: Joint, effusion: float) -> None:
                 x = joint.centre[0] + place * high * along[0] + (distance * across[0] if frontal else 0.0)
                 y = joint.centre[1] + place * high * along[1] + (distance * across[1] if frontal else 0.0)
                 points.append((x, y, joint.centre[2] + (0.0 if frontal else distance)))
-            thick = (0.07 + 0.06 * effusion) * joint.width
+            thick = (0.07 + 0.1 * effusion) * joint.width
             thin = [0.0, 0.7 * thick, thick, 0.7 * thick, 0.0]
             deep = 0.75 * (joint.depth if frontal else joint.width)
             widths, depths = (thin, deep) if frontal else (deep, thin)
-            anatomy.organ("fat", points, widths, depths, share=1.0 + 1.2 * effusion)
+            anatomy.organ("fat", points, widths, depths, share=1.0 + 2.5 * effusion)
 
 
 def _effusion(anatomy: Anatomy, joint: Joint, severity: float, random: np.random.Generator) -> None:
     wide, high = joint.width * (1.05 + 0.4 * severity), 0.6 * joint.width + joint.gap
     tilt = _tilt(joint)
     lens = ball(joint.centre, (wide, high, joint.depth), tilt)
-    _add(anatomy, lens, 0.1 + 0.15 * severity)
-    outline = ball(joint.centre, (1.25 * wide, 1.15 * high, 1.3 * joint.depth), tilt)
+    _add(anatomy, lens, 0.15 + 0.25 * severity)
+    outline = ball(joint.centre, (1.35 * wide, 1.15 * high, 1.3 * joint.depth), tilt)
     anatomy.muscle.append(Solid(**outline, material="soft", within="air"))
-    room = ball(joint.centre, (1.3 * wide, 1.25 * high, joint.depth * (1.4 + 0.5 * severity)), tilt)
+    room = ball(joint.centre, (1.4 * wide, 1.25 * high, joint.depth * (1.4 + 0.5 * severity)), tilt)
     anatomy.marks.append(("joint effusion", _marker(room)))
 
 
@@ -159,6 +167,14 @@ def _narrowing(anatomy: Anatomy, joint: Joint, severity: float, random: np.rando
         by = closer / len(joint.faces)
         moved = tuple(float(a - b * by) for a, b in zip(tip, inwards, strict=True))
         solid.path = (moved, *solid.path[1:]) if end == 0 else (*solid.path[:-1], moved)
+    _, across = _axes(joint)
+    x, y, z = joint.centre
+    half = 0.85 * joint.width
+    line = tuple((x + side * half * across[0], y + side * half * across[1], z) for side in (-1, 1))
+    thin = max(0.45 * joint.gap, 0.007 * max(anatomy.extent))  # where the ends touch, the beam meets both
+    strength = float(np.clip(joint.depth / 18.0, 0.35, 1.0))
+    touching = dict(path=line, width=thin, depth=0.8 * joint.depth, caps=(thin, thin))
+    _add(anatomy, touching, strength * (0.25 + 0.5 * severity))
     room = ball(joint.centre, (1.15 * joint.width, joint.gap + 0.35 * joint.width, 1.2 * joint.depth), _tilt(joint))
     anatomy.marks.append(("joint space narrowing", _marker(room)))
 
@@ -168,7 +184,7 @@ def _erosion(anatomy: Anatomy, joint: Joint, severity: float, random: np.random.
     for end in _ends(anatomy, joint):
         first = 1.0 if random.random() < 0.5 else -1.0
         for place in (first, -first, 0.35 * first):
-            size = max(end.half * (0.2 + 0.12 * severity), least) * random.uniform(0.85, 1.2)
+            size = max(end.half * (0.23 + 0.14 * severity), least) * random.uniform(0.85, 1.2)
             centre = end.at(inwards=size * random.uniform(0.5, 1.0), across=place * end.half * 0.85)
             _add(anatomy, ball(centre, (1.3 * size, 1.3 * size, end.depth)), end.strength * (0.2 + 0.3 * severity))
             _add(anatomy, ball(centre, (size, size, end.depth)), -end.strength * (0.5 + 0.8 * severity))
@@ -231,17 +247,17 @@ def _swelling(anatomy: Anatomy, joint: Joint, severity: float, random: np.random
 
 
 def _inflammation(anatomy: Anatomy, joint: Joint, severity: float, random: np.random.Generator) -> None:
-    size = 0.014 * max(anatomy.extent)
+    size = 0.02 * max(anatomy.extent)
     for end in _ends(anatomy, joint):
         deep = max(1.5 * end.half, 6 * size)
-        rows, columns = max(2, round(deep / (3.6 * size))), max(2, round(2 * end.half / (3.6 * size)))
+        rows, columns = max(2, round(deep / (3.2 * size))), max(2, round(2 * end.half / (3.2 * size)))
         for row in range(min(rows, 5)):
             for column in range(min(columns, 6)):
                 across = ((column + 0.5) / min(columns, 6) * 2 - 1 + random.uniform(-0.1, 0.1)) * 0.9 * end.half
-                inwards = (row + 0.6 + random.uniform(-0.25, 0.25)) * 3.6 * size
+                inwards = (row + 0.6 + random.uniform(-0.25, 0.25)) * 3.2 * size
                 spot = ball(end.at(inwards, across), (size, size, 0.8 * end.depth))
-                _add(anatomy, spot, -end.strength * (0.35 + 0.6 * severity))
-        far = (min(rows, 5) + 0.8) * 3.6 * size
+                _add(anatomy, spot, -end.strength * (0.5 + 0.7 * severity))
+        far = (min(rows, 5) + 0.8) * 3.2 * size
         room = dict(path=(end.at(0.0, 0.0), end.at(far, 0.0)), width=1.1 * end.half, depth=end.depth, caps=(0.0, 0.0))
         anatomy.marks.append(("inflammation", _marker(room)))
 

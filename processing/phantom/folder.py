@@ -124,17 +124,31 @@ def _groups(new: Path, groups: list[range], settings: FolderSettings, workers: i
         yield from map(_write_group, *jobs)
         return
     # spawned, not forked: the caller may have threads
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_write_group, *jobs)
 
 
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started inside use one thread for matrix products: with more they wait for each other."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _write_group(new: Path, patients: range, settings: FolderSettings) -> tuple[list[dict], list[dict]]:
     rows, studies = [], []
-    for split, study in studies_in(patients, settings.seed, settings.clinic, settings.splits, settings.split, settings.twins):
+    for split, study in studies_in(
+        patients, settings.seed, settings.clinic, settings.splits, settings.split, settings.twins
+    ):
         studies.append({**study_row(study), "split": split})
         for row, film in films_of(study, side=settings.side, dose=settings.dose, masks=settings.masks):
             row["split"] = split

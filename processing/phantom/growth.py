@@ -1,7 +1,7 @@
 """How a child grows: length by age and sex, and when a growth centre appears and fuses.
 
-Median statures are rounded from the CDC 2000 growth charts. Ages of ossification are textbook values for boys, rounded;
-girls are ahead of them by a sixth, a stated simplification.
+Median statures are rounded from the CDC 2000 growth charts. Ages of ossification are textbook values for boys,
+rounded; girls are ahead of them by a sixth, a stated simplification.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ OLDEST_MONTHS = 215  # 17 years and 11 months
 
 
 def draw_patient(patient_id: str, random: np.random.Generator, age_months: int | None = None) -> Patient:
-    """A patient of any age from birth to 17 years, equally likely; bone age differs from age as in healthy children."""
+    """A patient of any age from birth to 17 years, equally likely; bone age differs from age as in health."""
     drawn_age = int(random.integers(0, OLDEST_MONTHS + 1))
     age = drawn_age if age_months is None else age_months
     deviation = float(random.normal()) * (2 + 0.06 * age)  # standard deviation of Greulich and Pyle's order: 2 to 15

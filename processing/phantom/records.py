@@ -1,4 +1,4 @@
-"""What a phantom study consists of: patient, exams of body parts, findings, and a report whose every sentence is known."""
+"""A phantom study: patient, exams of body parts, findings, and a report whose every sentence is known."""
 
 from dataclasses import dataclass, field
 

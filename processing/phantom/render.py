@@ -35,9 +35,7 @@ class Film:
 
 def build_anatomy(patient: Patient, exam: Exam, seed: int) -> Anatomy:
     """The exam's anatomy with its findings."""
-    shape = Shape(
-        patient, _stream(seed, exam, "anatomy"), {finding.name: finding for finding in exam.findings}
-    )
+    shape = Shape(patient, _stream(seed, exam, "anatomy"), {finding.name: finding for finding in exam.findings})
     anatomy = PARTS[exam.body_part].build(shape)
     add_findings(anatomy, exam.findings)
     return anatomy
@@ -88,7 +86,9 @@ def project_film(
     """What the beam meets and how it is exposed; no noise yet."""
     random = _stream(study.seed, exam, view)
     pose = draw_pose(exam, view, random)
-    letter = {"left": "L", "right": "R", None: "R"}[exam.laterality]  # on the trunk the marker names the side it lies on
+    letter = {"left": "L", "right": "R", None: "R"}[
+        exam.laterality
+    ]  # on the trunk the marker names the side it lies on
     exposure = draw_exposure(random, study.dose, letter)
     texture = np.random.Generator(np.random.SFC64(exposure.seed + 1))
     drawn = draw(anatomy, pose, side, masks, _trabeculae(side, texture))

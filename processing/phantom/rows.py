@@ -9,10 +9,12 @@ from .records import ARTHRITIS_CONCEPTS, Study
 from .render import SIDE, Film, build_anatomy, render
 from .study import TWIN, Clinic, normal_twin, studies_of
 
+AGE_BANDS = {"0-2": 3, "3-6": 7, "7-11": 12, "12-17": 18}  # name -> years, the upper end left out
 
-def films_of(study: Study, *, side: int = SIDE, dose: float | None = None, masks: bool = False) -> Iterator[
-    tuple[dict[str, Any], Film]
-]:
+
+def films_of(
+    study: Study, *, side: int = SIDE, dose: float | None = None, masks: bool = False
+) -> Iterator[tuple[dict[str, Any], Film]]:
     """Every film of a study with its row; an exam's anatomy is built once for all its views."""
     for number, exam in enumerate(study.exams):
         anatomy = build_anatomy(study.patient, exam, study.seed)
@@ -35,6 +37,7 @@ def row_of(study: Study, number: int, film: Film) -> dict[str, Any]:
         "severity": [round(finding.severity, 4) for finding in exam.findings],
         "places": [finding.place for finding in exam.findings],
         "age_months": patient.age_months,
+        "age_band": next(band for band, oldest in AGE_BANDS.items() if patient.age_months < 12 * oldest),
         "bone_age_months": round(patient.bone_age_months, 2),
         "sex": patient.sex,
         "patient_id": patient.patient_id,

@@ -17,6 +17,9 @@ from .report import write_report
 
 RADIOLOGISTS = 12
 TWIN = "-twin"  # ends the id of a normal twin's study
+# Where a fracture is all that there can be, it is drawn as rarely as beside the six findings of a joint: otherwise the
+# part alone would tell.
+FRACTURE_ALONE = 1 / 7
 HEART = CHEST_FINDINGS[3:]  # one heart has one of these shapes
 
 
@@ -55,7 +58,7 @@ def studies_of(seed: int, number: int, clinic: Clinic | None = None) -> Iterator
 
 
 def normal_twin(study: Study, wording: str = "a") -> Study | None:
-    """The sick exams of a study, each in the same pose and exposure but without its findings, with a report of its own.
+    """The sick exams of a study, each in the same pose and exposure but without its findings, and their report.
 
     None where nothing is sick. The exams' numbers change, as the healthy ones are left out.
     """
@@ -111,6 +114,8 @@ def _exam(name: str, patient: Patient, clinic: Clinic, seed: int, random: np.ran
 def _finding(
     exam: Exam, anatomy: Anatomy, chosen: list[Finding], clinic: Clinic, random: np.random.Generator
 ) -> Finding | None:
+    if APPLICABLE[exam.body_part] == ("fracture",) and random.random() > FRACTURE_ALONE:
+        return None
     places = {name: _places(exam, anatomy, name) for name in APPLICABLE[exam.body_part] if _goes_with(name, chosen)}
     names = [name for name, where in places.items() if where]
     if not names:
@@ -123,9 +128,12 @@ def _finding(
         if exam.body_part in ("skull", "face"):
             kinds = ("transverse", "oblique")
         kind = kinds[int(random.integers(len(kinds)))]
-    return Finding(
-        name, float(random.uniform(*clinic.severity)), place, kind, seed=int(random.integers(2**31))
-    )
+    return Finding(name, float(random.uniform(*clinic.severity)), place, kind, seed=int(random.integers(2**31)))
+
+
+def places_of(patient: Patient, exam: Exam, name: str, seed: int) -> list[str]:
+    """Where this patient can have a finding."""
+    return _places(exam, build_anatomy(patient, exam, seed), name)
 
 
 def _places(exam: Exam, anatomy: Anatomy, name: str) -> list[str]:
@@ -135,7 +143,8 @@ def _places(exam: Exam, anatomy: Anatomy, name: str) -> list[str]:
         return ["spine" if exam.body_part == "whole_spine" else exam.body_part.replace("_", " ")]
     if name == "hip dysplasia":
         return ["hip joint"] if exam.body_part == "hip" else ["left hip", "right hip"]
-    return fitting_places(anatomy, name)
+    part = PARTS[exam.body_part]  # other bones and joints may be in the picture too, half off the film
+    return [place for place in fitting_places(anatomy, name) if place in (*part.joints, *part.fractures)]
 
 
 def _goes_with(name: str, chosen: list[Finding]) -> bool:
@@ -145,5 +154,3 @@ def _goes_with(name: str, chosen: list[Finding]) -> bool:
         return False
     hiding = ({"joint effusion", "soft tissue swelling"}, {"erosion", "bony change", "inflammation"})
     return not any(name in pair and names & pair for pair in hiding)
-
-

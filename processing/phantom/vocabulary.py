@@ -20,7 +20,7 @@ from .study import studies_of
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = 1536
-PATIENTS = 4000
+PATIENTS = 2000
 LONGEST = 128
 
 

@@ -33,6 +33,17 @@ def test_text_goes_before_labels_unless_the_recipe_says_otherwise():
     assert captions(source="text").caption(sample()) is None
 
 
+def test_alternating_captions_are_the_text_in_their_share_of_batches_and_a_template_in_the_others():
+    made = captions(source="alternating", text_share=0.3)
+    row = sample(text="The report.")
+    said = [made.caption(row, number) for number in range(200)]
+    assert said.count("The report.") == 60 and said[0] == "The report."
+    assert said[50] == "foot ankle x-ray" and said[150] == "an x-ray of the foot ankle"
+    assert captions(source="alternating").caption(sample(text=None), 0) == "foot ankle x-ray"
+    with pytest.raises(ValueError, match="give at least one"):
+        CaptionsConfig(source="alternating", templates=[])
+
+
 def test_the_template_number_chooses_the_template_and_words_replace_names():
     said = captions(body_part_words={"foot_ankle": "foot and ankle"})
     assert said.caption(sample(), 0) == "foot and ankle x-ray"

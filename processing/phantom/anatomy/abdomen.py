@@ -20,20 +20,20 @@ _COLON = (
     (-104, 112), (-112, 60), (-110, 8), (-98, -34), (-62, -28), (-22, -2), (22, -6), (64, -40), (104, -86),
     (116, -30), (118, 24), (114, 76), (92, 120), (50, 128), (18, 148),
 )  # fmt: skip
-_LOOPS = 22  # of small bowel, the most that an infant shows
-_BUBBLES = 20
+_LOOPS = 18  # of small bowel, the most that an infant shows
+_BUBBLES = 14
 
 
 def soft_organs(anatomy: Anatomy, shape: Shape, t: float, fat: float):
-    """Liver, spleen and kidneys, each a little denser than what lies about it, and the fat that outlines psoas and flanks."""
+    """Liver, spleen and kidneys, each a little denser than its surroundings, and the fat beside psoas and flanks."""
     one, two, three, lean = shape.vary(0.08), shape.vary(0.08), shape.vary(0.1), shape.offset(3.0)
-    # a share of water's attenuation on top of the muscle that is there already: an organ against fat and bowel
-    anatomy.organ("bone", **ball((-72 * t, -118 * t, 10 * t), (74 * t * one, 78 * t * two, 66 * t), 24), share=0.028)
-    anatomy.organ("bone", **ball((106 * t, -128 * t, -22 * t), (26 * t, 50 * t * three, 40 * t), -18), share=0.03)
+    # a trace of bone on top of the muscle that is there already stands for an organ among fat and bowel
+    anatomy.organ("bone", **ball((-72 * t, -118 * t, 10 * t), (74 * t * one, 78 * t * two, 66 * t), 24), share=0.045)
+    anatomy.organ("bone", **ball((106 * t, -128 * t, -22 * t), (26 * t, 50 * t * three, 40 * t), -18), share=0.045)
     for side in (-1, 1):
         level = (-52 if side < 0 else -64) * t
         kidney = ball((side * 64 * t, level, -42 * t), (27 * t, 55 * t * three, 25 * t), side * -14)
-        anatomy.organ("bone", **kidney, share=0.022)
+        anatomy.organ("bone", **kidney, share=0.035)
         for path, wide, deep in (
             (((25, -100), (42, -20), (62, 40), (76, 96)), 2.2, 34),  # along psoas
             (((132, -60), (138, -10), (134, 52)), 2.6, 60),  # the flank stripe, beside the peritoneum
@@ -45,23 +45,23 @@ def soft_organs(anatomy: Anatomy, shape: Shape, t: float, fat: float):
 
 
 def lower_ribs(anatomy: Anatomy, patient: Patient, shape: Shape, t: float):
-    """The ninth to the twelfth pair, which slope down and outwards from the column."""
+    """The tenth to the twelfth pair, which slope down and outwards from the column."""
     dense, slope = 0.8 * mineral(patient), shape.vary(0.12)
     last = shape.vary(0.15)  # the twelfth differs most between people
-    for row, (start, out, fall) in enumerate(((-214, 142, 92), (-190, 141, 94), (-163, 128, 88), (-132, 78, 52))):
-        out = out * (last if row == 3 else 1.0)
+    for row, (start, out, fall) in enumerate(((-190, 141, 94), (-163, 128, 88), (-132, 78, 52))):
+        out = out * (last if row == 2 else 1.0)
         for side in (-1, 1):
             course = ((0.2, -0.04, -62), (0.5, 0.16, -78), (0.8, 0.5, -62), (1.0, 1.0, -26))
             points = [(side * out * x * t, (start + fall * slope * y) * t, z * t) for x, y, z in course]
             half = [n * t for n in (4.2, 5.2, 5.8, 5.6, 4.4)]
-            anatomy.bone(f"rib {9 + row}", points, half, [0.6 * n for n in half], 1.2 * t, (2 * t, 4 * t), dense)
+            anatomy.bone(f"rib {10 + row}", points, half, [0.6 * n for n in half], 1.2 * t, (2 * t, 4 * t), dense)
 
 
 def colon(anatomy: Anatomy, shape: Shape, t: float, years: float):
     """Gas in stretches of the colon, waisted between the haustra, and stool on the right as a mottle of bubbles."""
     course = np.array(_COLON, float) + 7 * draws(shape, len(_COLON), 2)
     starts = np.sort(shape.random.uniform(0.0, 12.6, 8))
-    lengths, girths, there = shape.random.uniform(0.7, 2.6, 8), shape.random.uniform(11, 23, 8), shape.random.random(8)
+    lengths, girths, there = shape.random.uniform(0.8, 2.8, 8), shape.random.uniform(15, 27, 8), shape.random.random(8)
     phases = shape.random.uniform(0, 2 * np.pi, 8)
     haustra = float(np.interp(years, (0, 1, 6), (0.04, 0.1, 0.24)))
     for start, length, girth, is_there, phase in zip(starts, lengths, girths, there, phases, strict=True):
@@ -72,7 +72,7 @@ def colon(anatomy: Anatomy, shape: Shape, t: float, years: float):
         path = [(a, b, FRONT * t) for a, b in zip(x, y, strict=True)]
         waves = 1 - haustra * (1 + np.cos(np.linspace(0, 2 * np.pi * length * 1.6, 17) + phase))
         wide = girth * t * waves
-        anatomy.organ("air", path, list(wide), list(0.8 * wide), (0.7 * girth * t, 0.7 * girth * t))
+        anatomy.organ("air", path, list(wide), list(wide), (0.7 * girth * t, 0.7 * girth * t))
     where, sizes = draws(shape, _BUBBLES, 2), shape.random.uniform(2.2, 5.5, _BUBBLES)
     kinds = shape.random.random(_BUBBLES)
     for (dx, dy), size, kind in zip(where, sizes, kinds, strict=True):
@@ -84,8 +84,8 @@ def colon(anatomy: Anatomy, shape: Shape, t: float, years: float):
 def small_bowel(anatomy: Anatomy, shape: Shape, t: float, years: float):
     """Short bent loops in the middle; a grown child shows a few, an infant fills the belly with them."""
     where, bends, tilts = draws(shape, _LOOPS, 2), draws(shape, _LOOPS), shape.random.uniform(0, np.pi, _LOOPS)
-    sizes, longs = shape.random.uniform(7, 13, _LOOPS), shape.random.uniform(12, 34, _LOOPS)
-    shown = float(np.interp(years, (0, 1, 4, 10), (1.0, 0.95, 0.6, 0.4))) * shape.vary(0.25)
+    sizes, longs = shape.random.uniform(9, 15, _LOOPS), shape.random.uniform(12, 36, _LOOPS)
+    shown = float(np.interp(years, (0, 1, 4, 10), (1.0, 0.95, 0.7, 0.5))) * shape.vary(0.25)
     plump = float(np.interp(years, (0, 1, 6), (1.35, 1.3, 1.0)))
     for number in range(min(round(shown * _LOOPS), _LOOPS)):
         x, y = 44 * where[number, 0], 38 + 44 * where[number, 1]
@@ -94,7 +94,7 @@ def small_bowel(anatomy: Anatomy, shape: Shape, t: float, years: float):
         middle = np.array([np.clip(x, -92, 92), np.clip(y, -62, 128)])
         path = [(*(t * (middle + a * along + b * across)), FRONT * t) for a, b in ((-1, 0), (0, 0.8), (1, 0))]
         half = sizes[number] * plump * t
-        anatomy.organ("air", path, [half, 0.86 * half, half, 0.9 * half], 0.85 * half, (0.9 * half, 0.9 * half))
+        anatomy.organ("air", path, [half, 0.86 * half, half, 0.9 * half], 1.1 * half, (0.9 * half, 0.9 * half))
 
 
 def stomach(anatomy: Anatomy, shape: Shape, t: float):
@@ -120,7 +120,7 @@ def build_abdomen(shape: Shape) -> Anatomy:
     t = spine_scale(patient) * shape.vary(0.03)
     s = length_scale(patient) * shape.vary(0.03)
     f = (t * flesh_scale(patient)) ** 0.5  # the trunk itself makes up much of its girth
-    anatomy = Anatomy(extent=(330 * t, 385 * t), energy=46)
+    anatomy = Anatomy(extent=(330 * t, 385 * t), energy=42)
     waist, belly, fat = shape.vary(0.04), shape.vary(0.05), shape.vary(0.2)
     round_ = float(np.interp(years, (0, 2, 7), (1.12, 1.08, 1.0)))  # a toddler's belly has no waist
     anatomy.flesh(
@@ -132,9 +132,9 @@ def build_abdomen(shape: Shape) -> Anatomy:
     lung_bases(anatomy, shape, t)
     soft_organs(anatomy, shape, t, fat)
     lower_ribs(anatomy, patient, shape, t)
-    vertebrae = column(anatomy, shape, "T10", "L5", t)
+    vertebrae = column(anatomy, shape, "T11", "L5", t)
     for one in vertebrae:
-        one.centre = one.centre + np.array([0.0, -72.0 * t, -40.0 * t])
+        one.centre = one.centre + np.array([0.0, -58.0 * t, -40.0 * t])
     bones_of(anatomy, patient, vertebrae, t, facets=False, rings=False)
     last = vertebrae[-1]
     low, middle = float(last.centre[1] + 0.6 * last.height), float(last.centre[0])
@@ -144,6 +144,8 @@ def build_abdomen(shape: Shape) -> Anatomy:
                  (6 * s, 8 * s), 0.7 * mineral(patient))  # fmt: skip
     for name, sign in (("right ", -1), ("left ", 1)):
         innominate(anatomy, patient, draw_side(shape, name, sign, 0.0, level, s, 0.0))
+    # nothing may break here and there are no joints, so what lies below the film needs no number
+    anatomy.solids = [solid for solid in anatomy.solids if min(point[1] for point in solid.path) < 205 * t]
     stomach(anatomy, shape, t)
     colon(anatomy, shape, t, years)
     small_bowel(anatomy, shape, t, years)

@@ -29,7 +29,15 @@ def long_bone(
         arc = 4 * share * (1 - share)
         here = [a + (b - a) * share for a, b in zip(start, end, strict=True)]
         points.append((here[0] + bow[0] * arc, here[1], here[2] + bow[1] * arc))
-    width = [first, first * 0.72 + middle * 0.28, middle * 1.02, middle, middle * 1.02, last * 0.72 + middle * 0.28, last]
+    width = [
+        first,
+        first * 0.72 + middle * 0.28,
+        middle * 1.02,
+        middle,
+        middle * 1.02,
+        last * 0.72 + middle * 0.28,
+        last,
+    ]
     depth = [value * flatness for value in width]
     shell = [0.25 * cortex, 0.6 * cortex, cortex, cortex, cortex, 0.6 * cortex, 0.25 * cortex]
     return anatomy.bone(name, points, width, depth, shell, caps, mineral(patient), end_cortex=0.35 * cortex)
@@ -90,7 +98,7 @@ def round_bone(
     tilt: float = 0.0,
     cortex: float = 0.9,
 ) -> int | None:
-    """A carpal, tarsal, patella or the like: an ellipsoid that ossifies from its middle between two of a boy's years."""
+    """A carpal, tarsal, patella and the like: an ellipsoid that ossifies from within between two of a boy's ages."""
     done = ossification(patient, appears, full)
     if done == 0.0:
         return None

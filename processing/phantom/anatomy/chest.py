@@ -1,314 +1,387 @@
-"""The chest: cage, lungs, heart and great vessels, diaphragm.
+"""The chest. Measures are an adult man's in mm, rounded from anatomy textbooks, and scaled by the child's length.
 
-Measures are an adult man's in mm, rounded from anatomy textbooks. An infant's chest is short, wide and round with
-horizontal ribs; its cardiothoracic ratio is .55 and falls to .45 in teenagers. Lungs are two swept ellipses that meet
-behind the sternum; what is not lung in them (mediastinum, heart, vessels, diaphragm) is soft tissue in the lung's place.
-Cartilage and sternum are left out, and vertebrae are bodies with a line of spinous processes.
+An infant's chest is wide and deep for its height, with horizontal ribs, a large heart and a thymus. Normal chests
+differ in what findings change too: how deep a breath was taken, how high each half of the diaphragm stands, how
+dense either lung is, what lies over it, what the child wears. An edge or a texture, not a mean, shows a finding.
 """
+
+# Shapes: V levels from the lungs' apex down to their base
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..growth import flesh_scale, length_scale, mineral
-from .chest_findings import Chest, Heart, add_chest_findings, collapsed, heart_of
+from .bones import long_bone, round_bone
+from .chest_findings import (
+    Heart,
+    Lung,
+    add_consolidation,
+    add_effusion,
+    add_pneumothorax,
+    collapsed,
+    heart_changes,
+    mark_heart,
+)
 from .part import BodyPart, View
-from .solids import Anatomy, Shape, Solid, ball, draws
-from .vertebrae import Vertebra, column
+from .solids import Anatomy, Shape, Solid, ball
 
-_WALL = ((0.0, 0.06, 0.14, 0.27, 0.45, 0.65, 0.85, 1.0, 1.2), (38, 58, 81, 104, 121, 131, 136, 138, 139))
-_SIGNS = (-1, 1)  # of x: the patient's right is the picture's left
+_LEVELS = 9
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
+_SIDES = ((-1, "right"), (1, "left"))  # the patient's right is the picture's left
+_TOP, _STEP = -148.0, 23.5  # y of the first thoracic vertebra, and from one to the next
+
+_USUAL, _SPARE = 7, 4  # large vessels of a lung, and those that plethora adds
+_STEPS = np.linspace(0.02, 1.5, 28)
+
+
+def _arc(low: float, high: float, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of the chest's half-width, evenly spaced, and the shares of its half-depth that go with them."""
+    out = np.linspace(low, high, points)
+    return out, np.sqrt(1 - out**2)
+
+
+# the ninth rib and those above it, the tenth, eleventh and twelfth; then the front of the first seven
+_BEHIND = [_arc(0.11, high, 7) for high in (0.99, 0.98, 0.8, 0.5)]
+_BEFORE = [_arc(0.99, low, 5) for low in (0.62, 0.62, 0.62, 0.64, 0.67, 0.7, 0.73)]
+
+
+@dataclass
+class Frame:
+    """Measures of one child's chest."""
+
+    years: float
+    infancy: float  # 1 in the first year, 0 from 14 years
+    w: float  # scale of widths
+    h: float  # of heights
+    f: float  # of soft tissue
+    half_width: float  # mm of the rib cage inside, at its widest
+    half_depth: float
+    breath: float  # mm by which the base lies lower than usual
+    y: np.ndarray  # (V,)
+    wide: np.ndarray  # (V,) half-width of the rib cage inside
+    deep: np.ndarray  # (V,) half-depth
+
+    def width_at(self, y: float) -> float:
+        return float(np.interp(y, self.y, self.wide))
+
+    def depth_at(self, y: float) -> float:
+        return float(np.interp(y, self.y, self.deep))
 
 
 def build_chest(shape: Shape) -> Anatomy:
     """A film from the neck to the upper abdomen; the origin is about the seventh thoracic vertebra."""
-    patient = shape.patient
-    years = patient.age_months / 12
-    s = length_scale(patient)
-    tall = s * float(np.interp(years, (0, 2, 6, 12), (1.2, 1.13, 1.06, 1.0))) * shape.vary(0.03)
-    broad = s * float(np.interp(years, (0, 1, 5, 10, 18), (1.34, 1.28, 1.1, 1.0, 0.97))) * shape.vary(0.04)
-    deep = 84 * s * float(np.interp(years, (0, 1, 5, 15), (1.45, 1.35, 1.1, 1.0))) * shape.vary(0.06)
-    breath = shape.vary(0.06)  # inspiration
-    flesh = flesh_scale(patient) * shape.vary(0.1)
-    anatomy = Anatomy((385 * broad, 385 * tall), energy=60.0)
-    spine = column(anatomy, shape, "C6", "L2", tall)
-    top = spine[2].centre[1] - 0.3 * spine[2].height
-    higher = shape.offset(0.03) + 0.04  # the left dome is lower, by a finger on average
-    height = (232 * tall * breath * (1 - higher), 232 * tall * breath)
-    angle = tuple(top + one * (1.13 + shape.offset(0.02)) for one in height)
-    taper = shape.vary(0.05)
-
-    def wall(share: float) -> float:
-        return broad * float(np.interp(share, *_WALL)) * (taper if share < 0.4 else 1.0)
-
-    hila = ((-33 * broad, top + 0.47 * height[0]), (36 * broad, top + 0.43 * height[1]))
-    chest = Chest(s, top, height, angle, wall, deep, hila)
-    heart = heart_of(shape, _own_heart(shape, years))
-
-    _body(anatomy, shape, chest, broad, tall, flesh)
-    _lungs(anatomy, shape, chest)
-    _bones(anatomy, shape, chest, spine, broad, tall, years)
-    _diaphragm(anatomy, shape, chest)
-    outline = _mediastinum(anatomy, shape, chest, heart, years, broad)
-    _airways(anatomy, shape, chest, spine, broad)
-    _vessels(anatomy, shape, chest, heart.vessels, broad)
-    _things(anatomy, shape, chest, years, broad)
-    add_chest_findings(anatomy, shape, chest, outline)
+    frame = _measure(shape)
+    anatomy = Anatomy(extent=(2 * frame.half_width + 72 * frame.w, 320 * frame.h), energy=50.0)
+    _body(anatomy, shape, frame)
+    ratio = 0.45 + 0.10 * frame.infancy + shape.offset(0.02)
+    changes = heart_changes(shape, ratio)
+    cavities = [_cavity(anatomy, shape, frame, side) for side, _ in _SIDES]
+    _mediastinum(anatomy, shape, frame, cavities, ratio, changes)
+    for cavity in cavities:
+        lung = collapsed(shape, cavity)
+        _vessels(anatomy, shape, frame, cavity, lung, changes.plethora)
+        _shadows(anatomy, shape, frame, cavity)
+        add_pneumothorax(anatomy, shape, cavity, lung)
+        add_effusion(anatomy, shape, cavity)
+        add_consolidation(anatomy, shape, cavity)
+    _gas(anatomy, shape, frame, cavities[1])
+    _thymus(anatomy, shape, frame)
+    _ribs(anatomy, shape, frame)
+    _shoulders(anatomy, shape, frame)
+    _midline(anatomy, shape, frame)
+    _worn(anatomy, shape, frame)
     return anatomy
 
 
-def _own_heart(shape: Shape, years: float) -> Heart:
-    ratio = float(np.interp(years, (0, 1, 3, 8, 16), (0.55, 0.54, 0.5, 0.465, 0.445))) + shape.offset(0.02)
-    return Heart(ratio, shape.vary(0.08), shape.vary(0.08), shape.vary(0.1), shape.vary(0.1), shape.vary(0.12))
+def _measure(shape: Shape) -> Frame:
+    patient = shape.patient
+    years = patient.age_months / 12
+    s = length_scale(patient) * shape.vary(0.03)
+    infancy = float(np.interp(years, (0, 1, 3, 8, 14), (1, 1, 0.75, 0.3, 0)))
+    w = s * float(np.interp(years, (0, 1, 5, 10, 18), (1.4, 1.3, 1.13, 1.04, 1))) * shape.vary(0.05)
+    h = s * float(np.interp(years, (0, 1, 5, 18), (1.04, 1.04, 1.02, 1))) * shape.vary(0.05)
+    half_width, half_depth = 130 * w, (72 + 24 * infancy) * w * shape.vary(0.05)
+    breath = shape.offset(14) * h
+    y = np.linspace(-140 * h, 122 * h + 0.6 * breath, _LEVELS)
+    barrel = np.array([0.55, 0.68, 0.82, 0.91, 0.97, 1, 1.01, 1.01, 1])
+    triangle = np.array([0.52, 0.6, 0.68, 0.76, 0.84, 0.91, 0.97, 1.01, 1.03])
+    widens = 0.15 + 0.85 * infancy
+    wide = half_width * (barrel + (triangle - barrel) * widens + shape.offset(0.05) * np.linspace(-1, 1, _LEVELS))
+    deep = half_depth * np.array([0.5, 0.7, 0.86, 0.95, 1, 1, 1, 0.97, 0.92])
+    f = flesh_scale(patient) * shape.vary(0.08)
+    return Frame(years, infancy, w, h, f, half_width, half_depth, breath, y, wide, deep)
 
 
-def _body(anatomy: Anatomy, shape: Shape, chest: Chest, broad: float, tall: float, flesh: float) -> None:
-    wide, thick = chest.wall(0.8), 17 * flesh
-    skin = 5 * flesh
-    low, high = 230 * tall, -205 * tall
-    trunk = [0.8, 0.92, 0.98, 1.0, 0.99]
-    anatomy.flesh(
-        [(0, chest.top - 5 * tall, 0), (0, low, 0)],
-        [one * wide + thick for one in trunk],
-        [one * chest.deep + 1.1 * thick for one in (0.75, 0.95, 1.0, 1.02, 1.05)],
-        (30 * tall, 0),
-        skin,
+def _body(anatomy: Anatomy, shape: Shape, frame: Frame):
+    """Neck, shoulders and trunk as one, and a small child's upper arms at the edges of the film."""
+    w, h, f = frame.w, frame.h, frame.f
+    wall, fat = 13 * f, (5 + 2 * frame.infancy) * f
+    slope, lift = shape.offset(9) * h, shape.offset(1.0)
+    y = np.linspace(-260 * h, 240 * h, 21)
+    trunk = np.interp(y, frame.y, frame.wide) + wall
+    corners = (-215 * h + slope, -185 * h + slope, -150 * h, -110 * h, -70 * h, -30 * h, 10 * h)
+    out = 0.8 * frame.infancy
+    adult = np.array([56, 66, 150, 174, 162, 146, 0.0])
+    shoulders = w * (adult + out * np.array([10, 10, -6, -18, -15, -5, 0]))
+    width = np.maximum(np.interp(y, corners, shoulders), np.where(y > -110 * h, trunk, 0.0))
+    chest = np.interp(y, frame.y, frame.deep) + 1.2 * wall
+    depth = np.where(y < -60 * h, np.interp(y, (-190 * h, -60 * h), (58 * w, 1.0 * chest[9])), chest)
+    anatomy.flesh([(0, float(y[0]), 0), (0, float(y[-1]), 0)], width.tolist(), depth.tolist(), skin=fat)
+    if frame.years < 4:
+        for side, _ in _SIDES:
+            near, far = (side * 152 * w, -105 * h, -10 * w), (side * 225 * w, (10 - 90 * lift) * h, 0.0)
+            anatomy.flesh([near, far], [36 * w, 28 * w], [36 * w, 28 * w], (12 * w, 12 * w), skin=fat)
+
+
+def _cavity(anatomy: Anatomy, shape: Shape, frame: Frame, side: int) -> Lung:
+    """The space for one lung, filled with lung, and what bulges into it from below."""
+    h, w = frame.h, frame.w
+    base = float(frame.y[-1]) + shape.offset(9) * h
+    dome = (68 + 9 * (side > 0)) * h + 0.9 * frame.breath + shape.offset(15) * h
+    dome = float(np.clip(dome, 20 * h, base - 20 * h))
+    y = np.linspace(frame.y[0] + shape.offset(4) * h, base, _LEVELS)
+    wide = np.interp(y, frame.y, frame.wide) * shape.vary(0.015)
+    deep = 0.96 * np.interp(y, frame.y, frame.deep)
+    medial = np.array([16, 6, -2, -6, -7, -8, -10, -12, -15]) * w
+    hilum = (side * 40 * w, (-24 if side > 0 else -12) * h + shape.offset(4) * h, -6 * w)
+    lung = Lung(side, y, medial, wide, deep, dome, hilum, w)
+    share = float(np.clip(0.87 * shape.vary(0.08), 0.66, 1.04))
+    anatomy.add(lung.solid("lung", "soft", share))
+    # half an ellipsoid whose base is the lung's base, its summit towards the midline
+    lean = (shape.offset(5) - 9) * w
+    path = lung.path()
+    axis = (path[-1] - path[0]) / lung.tall
+    foot = path[-1]
+    tops = [foot - axis * (base - dome) * at for at in (1.0, 0.75, 0.5, 0.25, 0.0)]
+    for one, bow in zip(tops, (0.0, 0.55, 0.45, 0.12, 0.0), strict=True):
+        one[0] += side * lean * bow
+    half, tall = float(lung.lateral[-1] - lung.medial[-1]) / 2, float(base - dome)
+    anatomy.organ(
+        "soft", [tuple(map(float, one)) for one in tops], half, float(deep[-1]), (0.99 * tall, 0.0), "lung", share
     )
-    anatomy.flesh([(0, high - 30 * tall, -10 * tall), (0, chest.top + 30 * tall, -10 * tall)], 56 * broad, 58 * broad, skin=skin)
-    lift, out = shape.offset(9) * tall, shape.vary(0.04)
-    shoulder = (172 * broad * out, chest.top + 22 * tall + lift)
-    bent = shape.random.uniform(0.0, 26.0) * broad
-    # both shoulders as one
-    anatomy.flesh(
-        [(-shoulder[0], shoulder[1] + 14 * tall, 0), (-90 * broad, chest.top + 4 * tall, 0), (0, chest.top - 8 * tall, 0),
-         (90 * broad, chest.top + 4 * tall, 0), (shoulder[0], shoulder[1] + 14 * tall, 0)],
-        [34 * flesh, 36 * flesh, 40 * flesh, 36 * flesh, 34 * flesh],
-        [45 * flesh, 52 * flesh, 58 * flesh, 52 * flesh, 45 * flesh],
-        (25 * flesh, 25 * flesh),
-        skin,
-    )  # fmt: skip
-    for sign in _SIGNS:
-        elbow = (sign * (shoulder[0] + 28 * broad + bent), 190 * tall, 0)
-        start = (sign * shoulder[0], shoulder[1] - 2 * tall, 0)
-        anatomy.flesh([start, elbow], [38 * flesh, 36 * flesh, 33 * flesh], [40 * flesh, 36 * flesh, 33 * flesh], (30 * flesh, 0), skin)
-        hard = mineral(shape.patient)
-        near = (sign * (shoulder[0] + 2 * broad), shoulder[1] + 8 * tall, 0)
-        anatomy.bone(
-            "humerus", [near, elbow], [19 * chest.scale, 12.5 * chest.scale, 11 * chest.scale], [17 * chest.scale, 11 * chest.scale],
-            [1.5 * chest.scale, 3.5 * chest.scale], (12 * chest.scale, 0), hard,
-        )  # fmt: skip
+    return lung
 
 
-def _lungs(anatomy: Anatomy, shape: Shape, chest: Chest) -> None:
-    air = 1 + shape.offset(0.06)
-    turned = shape.offset(0.07)  # a child that is turned a little has one whiter lung
-    for side, sign in enumerate(_SIGNS):
-        points, widths, depths = [], [], []
-        end = (chest.angle[side] - chest.top) / chest.height[side]
-        for share, thick in ((0.0, 0.35), (0.07, 0.55), (0.18, 0.75), (0.35, 0.93), (0.55, 1.0), (0.75, 1.0), (0.95, 0.98), (end, 0.93)):
-            outer = chest.wall(share)
-            inner = float(np.interp(share, (0, 0.07, 0.3), (0.3, 0.12, -0.07))) * outer
-            points.append((sign * (outer + inner) / 2, chest.y(side, share), 0.0))
-            widths.append((outer - inner) / 2)
-            depths.append(thick * chest.deep)
-        share = min(0.97 * air * (1 + sign * turned), 1.12)
-        anatomy.organ("lung", points, widths, depths, (0.05 * chest.height[side], 0.0), share=share)
+def _mediastinum(anatomy: Anatomy, shape: Shape, frame: Frame, lungs: list[Lung], ratio: float, change: Heart):
+    """Great vessels and heart as one outline by levels, and tells each lung how far the heart reaches."""
+    w, h = frame.w, frame.h
+    floor = (lungs[0].dome + lungs[1].dome) / 2 / h  # the heart rests on the diaphragm
+    y = np.linspace(-152, floor + 12, 20)  # of the adult
+    across = 2 * frame.half_width / w * (ratio + change.wider)
+    share = 0.35 + shape.offset(0.025)  # of the heart, to the right of the midline
+    right = share * across + 15 * change.right_atrium
+    left = (1 - share) * across + 15 * change.left_ventricle + 11 * change.right_ventricle
+    low = shape.offset(3) + 0.6 * (floor - 73)
+    neck = (21 + 5 * frame.infancy) * shape.vary(0.1)
+    knob = (11 + 10 * change.aorta) * (1 - 0.5 * frame.infancy) * shape.vary(0.2)
+    trunk = (6 + 14 * change.pulmonary_artery) * shape.vary(0.15)
+    cava = 6 + 3 * frame.infancy
+    border_right = neck + cava * _rise(y, -140, -80)
+    border_right += (right - neck - cava) * (_rise(y, -42 + low, 22 + low) - 0.15 * _rise(y, 60 + low, 110))
+    # a large left ventricle pushes the apex down, a large right one lifts it
+    apex = 70 + low + 12 * change.left_ventricle - 18 * change.right_ventricle
+    border_left = neck + 4 * _rise(y, -120, -60)
+    border_left += (left - neck - 4) * (_rise(y, -42 + low, apex) - 0.3 * _rise(y, apex + 2, apex + 45))
+    border_left += knob * np.exp(-(((y + 74 - 0.5 * low) / 18) ** 2))
+    border_left += trunk * np.exp(-(((y + 36 - low) / 17) ** 2))
+    middle, half = (border_left - border_right) / 2 * w, (border_left + border_right) / 2 * w
+    deep = (12 + 29 * _rise(y, -110, 40)) * (1 + change.wider) * frame.half_depth / 78 * shape.vary(0.08)
+    forward = (-4 + 26 * _rise(y, -80, 40)) * frame.half_depth / 78
+    path = tuple(zip(middle.tolist(), (y * h).tolist(), forward.tolist(), strict=True))
+    half, deep = half.tolist(), deep.tolist()
+    anatomy.zones["heart"] = anatomy.add(Solid(path, half, deep, (4 * h, 30 * h), "soft", "lung"))
+    mark_heart(anatomy, shape, Solid(path[8:], half[8:], deep[8:], (12 * h, 30 * h), "soft", "lung"))
+    lungs[0].heart, lungs[1].heart = float(half[14] - middle[14]), float(half[15] + middle[15])
 
 
-def _bones(anatomy: Anatomy, shape: Shape, chest: Chest, spine: list[Vertebra], broad: float, tall: float, years: float) -> None:
-    hard, s = mineral(shape.patient), chest.scale
-    for one in spine:
-        h, w, d = one.height, one.half_width, one.half_depth
-        shell = min(1.4 * s, 0.12 * h)
-        anatomy.bone(one.level, [one.at(0, -h / 2, 0), one.at(0, h / 2, 0)], [w, 0.9 * w, w], [d, 0.9 * d, d], shell, (0.1 * h, 0.1 * h), hard)
-        behind = one.at(0, 0.35 * h, -d - 22 * tall)
-        anatomy.bone(one.level, **_as_bone(ball(behind, (2.6 * tall, 0.36 * h, 9 * tall))), cortex=1.0 * s, mineral=hard)
-    fall = float(np.interp(years, (0, 2, 6, 14), (0.3, 0.5, 0.8, 1.0))) * shape.vary(0.1)
-    lean, thick = shape.offset(0.04), shape.vary(0.08)
-    jitter = draws(shape, 12, 2)
+def _rise(y: np.ndarray, low: float, high: float) -> np.ndarray:
+    """From 0 at `low` to 1 at `high`, smoothly."""
+    share = np.clip((y - low) / (high - low), 0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _vessels(anatomy: Anatomy, shape: Shape, frame: Frame, cavity: Lung, lung: Lung, plethora: float):
+    """Hilum and branching vessels, larger towards the base; with plethora they are more and wider."""
+    random, w, h = shape.random, frame.w, frame.h
+    side, (hx, hy, hz) = cavity.side, cavity.hilum
+    full, tall = (1 + 0.5 * plethora) * shape.vary(0.1), shape.vary(0.12)
+    hilum = ball((hx, hy, hz), (9 * w * full**0.7, 21 * h * tall, 11 * w), -side * 14)
+    anatomy.organ("soft", **hilum, within="lung", share=0.8)
+    count = _USUAL + _SPARE
+    angles = np.deg2rad(np.linspace(-74, 84, count) + random.normal(0, 5, count))
+    lengths, sways = random.uniform(0.6, 0.88, count), random.normal(0, 0.09, count)
+    depths = random.uniform(-0.5, 0.5, count) * float(cavity.depth[4])
+    forks = angles + np.deg2rad(random.uniform(16, 40, count)) * random.choice((-1, 1), count)
+    along = np.stack([np.cos(angles), np.sin(angles)], 1)
+    across = np.stack([-along[:, 1], along[:, 0]], 1)
+    start = np.tile([abs(hx), hy], (count, 1))
+    reach = (_room(lung, start, along) * lengths)[:, None]
+    root, tip = start + 0.08 * reach * along, start + reach * along
+    mid = start + 0.5 * reach * along + sways[:, None] * reach * across
+    branch = np.stack([np.cos(forks), np.sin(forks)], 1)
+    end = mid + branch * np.minimum(0.5 * reach, 0.8 * _room(lung, mid, branch)[:, None])
+    # gravity: an upright child's lower vessels carry more
+    thick = (3.3 + 0.8 * along[:, 1]) * w * full
+    points = np.stack([root, mid, tip, end], 1) * (side, 1)
+    points = np.concatenate([points, (hz + depths[:, None] * (0, 0.5, 1, 1))[..., None]], 2).tolist()
+    order = np.arange(count) * 4 % count  # spread over the lung, however many are drawn
+    for number in order[: _USUAL + round(_SPARE * plethora)].tolist():
+        path, a = points[number], float(thick[number])
+        anatomy.organ("soft", path[:3], [a, 0.66 * a, 0.35 * a], [2.1 * a, 1.6 * a, 1.1 * a], within="lung")
+        if number % 2 == 0 or plethora > 0.3:
+            anatomy.organ("soft", [path[1], path[3]], [0.62 * a, 0.32 * a], [1.4 * a, 0.9 * a], within="lung")
+
+
+def _room(lung: Lung, start: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """How far straight lines run from points until they leave the lung."""
+    steps = _STEPS * lung.lateral[4]
+    xs, ys = (start[:, None, axis] + along[:, None, axis] * steps for axis in (0, 1))
+    out = (xs > np.interp(ys, lung.y, lung.lateral)) | (xs < 0)
+    out |= (ys < lung.y[0] + 9 * lung.scale) | (ys > lung.dome + 10 * lung.scale)
+    out[:, -1] = True
+    return steps[out.argmax(1)]
+
+
+def _shadows(anatomy: Anatomy, shape: Shape, frame: Frame, lung: Lung):
+    """What lies before or behind a lung and differs from side to side: muscle, fat, a breast, a fold of skin."""
+    random, w, h, side = shape.random, frame.w, frame.h, lung.side
+    draws = np.clip(random.normal(size=(2, 6)), -2.3, 2.3)
+    for (dx, dy, a, b, turn, thick), (x, y) in zip(draws, ((90, -60), (90, 75)), strict=True):
+        half = (42 * w * (1 + 0.2 * a / 2), 42 * h * (1 + 0.2 * b / 2), 20 * w)
+        centre = (side * (x + 22 * dx) * w, (y + 28 * dy) * h, 0.0)
+        anatomy.organ("soft", **ball(centre, half, 40 * turn), within="air", share=0.32 * float(thick))
+    grown = float(np.interp(frame.years, (10, 15), (0, 1))) if shape.patient.sex == "female" else 0.0
+    place, size = shape.offset(1.0), shape.vary(0.15)
+    if grown > 0.1:
+        half = (52 * w * size, 44 * h * size, 16 * frame.f * grown * size)
+        centre = (side * (78 + 5 * place) * w, (56 + 8 * place) * h, frame.half_depth + 10 * frame.f)
+        anatomy.organ("soft", **ball(centre, half, -20 * side), within="air", share=0.9)
+    fold = random.random() < 0.3
+    x, lean = random.uniform(0.5, 0.92) * frame.half_width, random.normal(0, 14) * w
+    length, thick = random.uniform(80, 170) * h, random.uniform(2, 5) * w
+    if fold:
+        path = [(side * x, -70 * h, 0.0), (side * (x + lean), length - 70 * h, 0.0)]
+        anatomy.organ("soft", path, [5 * w, 11 * w, 6 * w], [0.4 * thick, thick, 0.4 * thick], within="air")
+
+
+def _gas(anatomy: Anatomy, shape: Shape, frame: Frame, left: Lung):
+    """Trachea and main bronchi; the stomach's bubble under the left dome, and bowel further down."""
+    random, w, h = shape.random, frame.w, frame.h
+    bend = (shape.offset(5) - 4 * frame.infancy) * w
+    wide = (7 + 0.5 * frame.infancy) * w * shape.vary(0.1)
+    carina = (2 * w + 0.5 * bend, -44 * h, -16 * w)
+    anatomy.organ("air", [(0, -235 * h, 0), (bend, -130 * h, -6 * w), carina], wide, 1.1 * wide)
+    for end, size in (((-34 * w, -14 * h, -14 * w), 0.75), ((42 * w, -20 * h, -18 * w), 0.68)):
+        anatomy.organ("air", [carina, end], [size * wide, 0.8 * size * wide], size * wide, (0, 5 * w))
+    bubble, (dx, tilt) = random.uniform(0.5, 1.3), random.normal(size=2)
+    half = (27 * w * bubble, 15 * h * bubble, 20 * w * bubble)
+    centre = ((56 + 9 * dx) * w, left.dome + 9 * h + half[1], 20 * w)
+    anatomy.organ("air", **ball(centre, half, 90 + 18 * tilt if bubble < 0.6 else 18 * tilt), share=0.8)
+    for dx, dy, size, tilt in np.tanh(random.normal(size=(4, 4))):
+        half = (20 * w * (1 + 0.4 * size), 11 * w, 12 * w)
+        anatomy.organ("air", **ball((90 * dx * w, (172 + 20 * dy) * h, 20 * w), half, 60 * tilt), share=0.8)
+
+
+def _thymus(anatomy: Anatomy, shape: Shape, frame: Frame):
+    """Of a small child: a sail with a straight lower edge on the right, a rounder bulge on the left."""
+    random, w, h = shape.random, frame.w, frame.h
+    sizes = np.clip(random.normal(0.7, 0.4, 2), 0.1, 1.5) * float(np.interp(frame.years, (0, 1, 3, 5), (1, 1, 0.5, 0)))
+    lean = random.normal(0, 4)
+    if frame.years >= 4:
+        return
+    for (side, _), large in zip(_SIDES, sizes.tolist(), strict=True):
+        reach = (32 + 26 * large) * w
+        path = [(side * 20 * w, -108 * h, 30 * w), (side * (reach - 20 * w), (-20 + lean) * h, 34 * w)]
+        caps = (8 * h, 3 * h if side < 0 else 30 * h)
+        anatomy.organ("soft", path, [9 * w, 16 * w, 22 * w], [10 * w, 13 * w, 12 * w], caps, within="lung")
+
+
+def _ribs(anatomy: Anatomy, shape: Shape, frame: Frame):
+    """Twelve pairs: from the spine back and round to the side, then forwards as far as they are bone."""
+    w, h, strong = frame.w, frame.h, mineral(shape.patient)
+    slant, thick = (1 - 0.62 * frame.infancy) * shape.vary(0.12), shape.vary(0.08)
     for number in range(12):
-        one = spine[2 + number]
-        root = one.at(0, -0.35 * one.height, 0)
-        for sign in _SIGNS:
-            drop = (16 + 2.2 * number + 1.5 * jitter[number, 0]) * fall * tall
-            drop2 = (30 + 4.0 * number + 2.0 * jitter[number, 1]) * fall * tall + sign * lean * 20 * tall
-            y = root[1]
-            share = (y + drop - chest.top) / chest.height[1]
-            outer = chest.wall(max(share, 0.05)) + 2.5 * broad
-            deep = chest.deep * min(0.62 + 0.08 * number, 1.0)
-            half = (3.8 + 0.35 * min(number, 6)) * s * thick
-            shell = 0.32 * half
-            reach = 1.0 if number < 10 else (0.8, 0.55)[number - 10]
-            posterior = [
-                (root[0] + sign * 14 * broad, y, -0.7 * deep),
-                (sign * 0.48 * outer * reach, y - 3 * tall * fall + 0.15 * drop, -1.0 * deep),
-                (sign * 0.82 * outer * reach, y + 0.45 * drop, -0.72 * deep),
-                (sign * outer * reach, y + drop, -0.15 * deep),
-            ]
-            anatomy.bone("rib", posterior, half, [0.5 * half, 0.5 * half, 0.65 * half, 1.1 * half], shell, (2 * s, 2 * s), hard)
-            if number >= 9:
-                continue
-            tip = 0.36 + 0.035 * number
-            anterior = [
-                (sign * outer, y + drop, -0.15 * deep),
-                (sign * 0.93 * outer, y + drop + 0.36 * drop2, 0.42 * deep),
-                (sign * 0.7 * outer, y + drop + 0.76 * drop2, 0.8 * deep),
-                (sign * tip * outer, y + drop + drop2, 0.97 * deep),
-            ]
-            anatomy.bone("rib", anterior, [half, 1.05 * half, 1.15 * half], [1.1 * half, 0.55 * half, 0.45 * half], 0.28 * half, (2 * s, 2 * s), 0.85 * hard)
-    _girdle(anatomy, shape, chest, broad, tall, hard)
+        top = (_TOP + number * _STEP) * h
+        drop = slant * h * float(np.interp(number, (0, 3, 7, 11), (44, 92, 112, 100)))
+        half = 5.4 * w * thick * (0.9 if number in (0, 10, 11) else 1)
+        wide = (frame.width_at(top + 0.5 * drop) + 3 * w) * (0.86 if number == 0 else 1)
+        deep = frame.depth_at(top + 0.5 * drop)
+        out, away = _BEHIND[max(number - 8, 0)]
+        behind = np.stack([wide * out, top + drop * (0.22 * out + 0.28 * (1 - away)), -deep * away], 1)
+        out, away = _BEFORE[min(number, 6)]
+        before = np.stack([wide * out, top + drop * (0.47 + 0.5 * away), deep * away], 1)
+        thin, ends = 0.85 * half, (0.5 * half, 0.5 * half)
+        for side, word in _SIDES:
+            name = f"{word} {_ORDINALS[number]} rib"
+            anatomy.bone(name, (behind * (side, 1, 1)).tolist(), half, thin, 0.24 * half, ends, strong)
+            if number < 7:
+                anatomy.bone(name, (before * (side, 1, 1)).tolist(), half, thin, 0.24 * half, ends, strong)
 
 
-def _girdle(anatomy: Anatomy, shape: Shape, chest: Chest, broad: float, tall: float, hard: float) -> None:
-    """Clavicles, and the scapulae's blades at the edges of the lungs."""
-    s, up, turned, out = chest.scale, shape.offset(6) * tall, shape.offset(4) * broad, shape.vary(0.05)
-    y = chest.top + 12 * tall
-    for sign in _SIGNS:
-        points = [
-            (sign * 15 * broad + turned, y + 14 * tall, 0.72 * chest.deep),
-            (sign * 62 * broad + turned, y + 4 * tall - 0.3 * up, 0.8 * chest.deep),
-            (sign * 110 * broad + 0.5 * turned, y - 8 * tall - 0.8 * up, 0.3 * chest.deep),
-            (sign * 150 * broad, y - 5 * tall - up, 0.0),
-        ]
-        anatomy.bone("clavicle", points, [8 * s, 5.5 * s, 5.2 * s, 6.5 * s], [6 * s, 5 * s, 4.5 * s, 4 * s], 1.6 * s, (3 * s, 3 * s), hard)
-        x = 128 * broad * out
-        blade = [(sign * (x + 18 * broad), y + 6 * tall, -0.8 * chest.deep), (sign * x, y + 125 * tall, -0.95 * chest.deep)]
-        anatomy.bone("scapula", blade, [26 * s, 30 * s, 20 * s, 9 * s], [3.2 * s, 2.4 * s, 2.4 * s], 1.0 * s, (8 * s, 8 * s), hard)
-        border = [(sign * (x + 32 * broad), y + 28 * tall, -0.75 * chest.deep), (sign * (x + 4 * broad), y + 122 * tall, -0.95 * chest.deep)]
-        anatomy.bone("scapula", border, 3.4 * s, 4 * s, 1.4 * s, (4 * s, 4 * s), hard)
+def _shoulders(anatomy: Anatomy, shape: Shape, frame: Frame):
+    """Clavicles, shoulder blades, and the heads of the humeri."""
+    w, h, patient = frame.w, frame.h, shape.patient
+    lift = shape.offset(7) * h
+    for side, word in _SIDES:
+        tilt, out, plate = shape.offset(6) * h, shape.offset(11) * w, shape.vary(0.2)
+        inner = (side * 19 * w, -112 * h + lift, 0.75 * frame.half_depth)
+        outer = (side * 150 * w, -146 * h + lift + tilt, -5 * w)
+        radii = (8 * w, 5.5 * w, 7 * w)
+        long_bone(anatomy, patient, f"{word} clavicle", inner, outer, radii, 1.8 * w, (0, 14 * w), caps=(3 * w, 3 * w))
+        # the arms are turned so that the blade clears most of the lung
+        x = (122 - 8 * frame.infancy) * w + out
+        blade = ((x + 26 * w, -116 * h, -62 * w), (x + 14 * w, -66 * h, -66 * w), (x - 4 * w, -4 * h, -62 * w))
+        path = [(side * a, b + lift, c) for a, b, c in blade]
+        half, caps = [30 * w * plate, 24 * w * plate, 9 * w * plate], (14 * w, 8 * w)
+        anatomy.bone(f"{word} scapula", path, half, 2.6 * w, 0.8 * w, caps, mineral(patient))
+        head = (side * (168 - 14 * frame.infancy) * w, -118 * h + lift, -10 * w)
+        round_bone(anatomy, patient, f"{word} humerus", head, (20 * w, 19 * w, 18 * w), -0.5, 6)
 
 
-def _diaphragm(anatomy: Anatomy, shape: Shape, chest: Chest) -> None:
-    """Each dome is an arch of soft tissue that fills the lung from its own height down to the costophrenic angle."""
-    for side, sign in enumerate(_SIGNS):
-        flat, peak = shape.vary(0.12), 0.45 + shape.offset(0.04)
-        outer, dome, bottom = chest.wall(1.0), chest.y(side, 1.0), chest.angle[side]
-        points, widths = [], []
-        # of the way to the wall, and how far the dome has fallen towards the angle there
-        for x, fallen in ((-0.1, 0.42), (0.2, 0.12), (peak, 0.0), (0.68, 0.14 * flat), (0.86, 0.45 * flat), (1.02, 1.0)):
-            upper = dome + fallen * (bottom - dome)
-            lower = bottom + 0.35 * (bottom - upper) + 2 * chest.scale
-            points.append((sign * x * outer, (upper + lower) / 2, 0.0))
-            widths.append((lower - upper) / 2)
-        anatomy.organ("soft", points, widths, 1.02 * chest.deep * np.array([0.45, 0.75, 0.95, 0.95, 0.8, 0.4]), (0.0, 0.0), "lung")
-    bubble = draws(shape, 4)
-    size = chest.wall(1.0) * 0.13 * (1 + 0.3 * bubble[0])
-    centre = (chest.wall(1.0) * (0.47 + 0.05 * bubble[1]), chest.y(1, 1.0) + 10 * chest.scale + 0.8 * size, 0.35 * chest.deep)
-    anatomy.organ("air", **ball(centre, (1.5 * size, 0.8 * size, 0.7 * size), 12 * bubble[2]))
+def _midline(anatomy: Anatomy, shape: Shape, frame: Frame):
+    """The spine with the soft tissue at its side, and the sternum."""
+    w, h, strong = frame.w, frame.h, mineral(shape.patient)
+    sway, bend = shape.offset(2.5) * w, shape.offset(0.5)
+    back = -0.62 * frame.half_depth
+    column = [(0.0, (_TOP + 8 * at) * h, back - 8 * w) for at in (0, 8, 16, 24, 32)]
+    anatomy.organ("soft", column, 21 * w, 20 * w, within="lung", share=0.5)
+    for number in range(14):
+        y = (_TOP + number * _STEP) * h
+        wide = float(np.interp(number, (0, 13), (13.5, 19))) * w
+        x, z = sway * float(np.sin(0.35 * number + bend)), back - 9 * w * float(np.sin(np.pi * number / 13))
+        anatomy.bone(
+            "thoracic spine" if number < 12 else "lumbar spine",
+            [(x, y - 0.39 * _STEP * h, z), (x, y + 0.39 * _STEP * h, z)],
+            [wide, 0.92 * wide, wide],
+            [0.95 * wide, 0.88 * wide, 0.95 * wide],
+            1.0 * w,
+            (2.5 * w, 2.5 * w),
+            strong,
+            end_cortex=1.4 * w,
+        )
+    front, gap = 0.96 * frame.half_depth, (3 + 5 * frame.infancy) * h
+    for number in range(4):
+        high, low = (-112 + 38 * number) * h + gap / 2, (-74 + 38 * number) * h - gap / 2
+        z = front * float(np.interp(number, (0, 3), (0.8, 1.02)))
+        path = [(0.0, high, z - 3 * w), (0.0, low, z)]
+        anatomy.bone("sternum", path, (20 if number == 0 else 13) * w, 5 * w, 0.8 * w, (4 * w, 4 * w), strong)
 
 
-def _mediastinum(anatomy: Anatomy, shape: Shape, chest: Chest, heart: Heart, years: float, broad: float) -> list[Solid]:
-    """Heart, great vessels and thymus; returns what makes the cardiac outline."""
-    first = len(anatomy.solids)
-    inner = 2 * chest.wall(0.9)
-    width, moved = heart.ratio * inner, shape.offset(0.012) * inner
-    right = -(0.315 + 0.02 * (heart.right_atrium - 1)) * width + moved
-    left = right + width
-    floor, deep = chest.y(1, 1.0) + 4 * chest.scale, chest.deep
-    tilt, high = shape.offset(4), shape.vary(0.05)
-    tall = 0.37 * width**0.6 * (0.46 * inner) ** 0.4 * 1.05 * high  # half-height
-    y = floor - 0.83 * tall
-    chamber = 0.42 * deep
-    lv, ra = heart.left_ventricle, heart.right_atrium
-    middle = ((left + right) / 2 - 0.03 * width, y, 0.2 * deep)
-    anatomy.organ("soft", **ball(middle, (0.46 * width, tall, chamber), -24 + tilt), within="lung")
-    size = 0.235 * width * (0.6 + 0.4 * lv)
-    apex = (left - size + 0.10 * width * (lv - 1), y + 0.3 * tall + 0.12 * tall * (lv - 1), 0.1 * deep)
-    anatomy.organ("soft", **ball(apex, (size, 1.35 * size, 0.8 * size), -28), within="lung")
-    size = 0.2 * width * (0.55 + 0.45 * ra)
-    at = (right + 0.88 * size - 0.12 * width * (ra - 1), y + 0.1 * tall, 0.15 * deep)
-    anatomy.organ("soft", **ball(at, (size, 1.75 * size, 0.85 * size), 5), within="lung")
-    trunk_y = y - 0.86 * tall
-    size = 15.5 * broad * heart.pulmonary_artery**0.8
-    at = (27 * broad + 10 * broad * (heart.pulmonary_artery - 1) + moved, trunk_y + 3 * broad, 0.1 * deep)
-    anatomy.organ("soft", **ball(at, (size, 1.25 * size, 0.8 * size), -20), within="lung")
-    knob_y = chest.y(1, 0.27) + shape.offset(3) * broad
-    grown = float(np.interp(years, (0, 4, 14), (0.55, 0.75, 1.0)))
-    size = 15.5 * broad * heart.knob * grown
-    at = (19 * broad + 7 * broad * (heart.knob * grown - 1) + moved, knob_y, -0.15 * deep)
-    anatomy.organ("soft", **ball(at, (size, 1.1 * size, 1.1 * size)), within="lung")
-    outline = list(anatomy.solids[first:])
-    descending = [(17 * broad, knob_y, -0.5 * deep), (20 * broad, y, -0.55 * deep), (9 * broad, floor + 30 * chest.scale, -0.5 * deep)]
-    anatomy.organ("soft", descending, 10 * broad, 11 * broad, (0.0, 0.0), "lung")
-    upper = [(moved * 0.5, chest.top - 6 * broad, 0), (0, knob_y, 0), (0, y, 0), (0, floor + 40 * chest.scale, 0)]
-    anatomy.organ("soft", upper, [24 * broad, 25 * broad, 25 * broad, 27 * broad], [0.3 * deep, 0.42 * deep, 0.45 * deep, 0.5 * deep], (0.0, 0.0), "lung")
-    size, sail = shape.vary(0.14), shape.random.uniform(-1, 1)
-    thymus = float(np.interp(years, (0, 1.5, 3, 6), (1.0, 1.0, 0.7, 0.0)))
-    if thymus > 0.1:
-        for sign in _SIGNS:
-            wide = (36 + 9 * sign * sail) * broad * size * thymus
-            at = (sign * (wide * 0.45 + 8 * broad), chest.y(0, 0.28), 0.55 * deep)
-            anatomy.organ("soft", **ball(at, (wide * 0.8, 0.17 * chest.height[0], 0.24 * deep), -8 * sign), within="lung")
-    return outline
-
-
-def _airways(anatomy: Anatomy, shape: Shape, chest: Chest, spine: list[Vertebra], broad: float) -> None:
-    shift, half = (-2 + shape.offset(2)) * broad, 7.5 * broad * shape.vary(0.06)
-    carina = chest.y(0, 0.36)
-    anatomy.organ("air", [(0, spine[0].centre[1] - 30 * broad, -5 * broad), (shift, chest.top, -8 * broad), (shift, carina, -20 * broad)], half, half)
-    for sign, (x, y) in zip(_SIGNS, chest.hilum, strict=True):
-        end = (0.8 * x, y + (2 if sign < 0 else 5) * broad, -20 * broad)
-        anatomy.organ("air", [(shift, carina - 3 * broad, -20 * broad), end], [0.75 * half, 0.6 * half], 0.6 * half, (0, 3 * broad))
-
-
-def _vessels(anatomy: Anatomy, shape: Shape, chest: Chest, calibre: float, broad: float) -> None:
-    """Hila, and branches that taper towards the wall; they end where a collapsed lung does."""
-    numbers = draws(shape, 2, 8, 5)
-    for side, sign in enumerate(_SIGNS):
-        x, y = chest.hilum[side]
-        grown = calibre**0.5
-        hilum = ball((x + sign * 2 * broad, y + 8 * broad, -0.1 * chest.deep), (9.5 * broad * grown, 22 * broad * grown, 10 * broad * grown), -12 * sign)
-        anatomy.organ("soft", **hilum, within="lung", share=0.9)
-        gone = collapsed(shape, side) * chest.wall(0.8)
-        for number in range(8):
-            a, b, c, d, e = numbers[side, number]
-            angle = np.deg2rad(-72 + 145 * number / 7 + 6 * a)
-            long = chest.wall(0.8) * (0.56 + 0.07 * b) * (1.15 if abs(np.sin(angle)) > 0.7 else 0.95)
-            thick = (3.3 + 0.5 * c) * broad * calibre
-            points = []
-            for part in (0.08, 0.4, 0.7, 1.0):
-                off = 0.07 * long * d * np.sin(np.pi * part)
-                px = abs(x) + part * long * np.cos(angle) - off * np.sin(angle)
-                py = y + part * long * np.sin(angle) + off * np.cos(angle) + 0.1 * long * part**2
-                share = (py - chest.top) / chest.height[side]
-                px = min(px, 0.93 * chest.wall(max(share, 0.03)) - 1.2 * gone)
-                points.append((sign * px, py, chest.deep * 0.35 * e * part))
-            widths = [thick, 0.7 * thick, 0.45 * thick, 0.2 * thick]
-            anatomy.organ("soft", points, widths, [1.3 * one for one in widths], (0.0, 2.0), "lung")
-            if number % 2:  # a branch of it
-                start, far = points[1], points[3]
-                turn = 0.45 * (1 if d > 0 else -1)
-                dx, dy = (far[0] - start[0]) * 0.7, (far[1] - start[1]) * 0.7
-                tip = (start[0] + dx * np.cos(turn) - dy * np.sin(turn), start[1] + dy * np.cos(turn) + dx * np.sin(turn), start[2])
-                limit = 0.93 * chest.wall(max((tip[1] - chest.top) / chest.height[side], 0.03)) - 1.2 * gone
-                tip = (sign * min(abs(tip[0]), limit), tip[1], tip[2])
-                anatomy.organ("soft", [start, tip], [0.55 * thick, 0.2 * thick], [0.7 * thick, 0.3 * thick], (0.0, 2.0), "lung")
-
-
-def _things(anatomy: Anatomy, shape: Shape, chest: Chest, years: float, broad: float) -> None:
-    """What lies on the child and means nothing: muscles or breasts, skin folds, leads."""
-    u = shape.random.random(12)
-    n = draws(shape, 8)
-    female = shape.patient.sex == "female"
-    breast = float(np.interp(years, (10, 15), (0.0, 1.0))) if female else 0.0
-    bulk = (8 + 18 * breast + 3 * n[0]) * chest.scale
-    for sign in _SIGNS:
-        y = chest.y(0, (0.74 if breast > 0.3 else 0.42) + 0.02 * n[1])
-        half = ((52 + 6 * n[2]) * broad, 48 * broad, bulk)
-        anatomy.organ("soft", **ball((sign * 82 * broad, y, chest.deep), half), within="air", share=0.8)
-    if u[0] < 0.25:  # a fold: a band with one edge
-        sign, x = (1 if u[1] < 0.5 else -1), chest.wall(0.7) * (0.55 + 0.35 * u[2])
-        points = [(sign * (x + 8 * broad * n[3]), chest.y(0, 0.25 + 0.3 * u[3]), -chest.deep), (sign * x, chest.y(0, 1.05), -chest.deep)]
-        anatomy.organ("soft", points, (4 + 8 * u[4]) * broad, (3 + 3 * u[5]) * chest.scale, (10.0 * broad, 0.0), "air")
-    if u[6] < 0.2:
-        for number in range(3):
-            x, y = (0.62 * chest.wall(0.6) * (-1, 1, 1)[number] + 8 * broad * n[4 + number], chest.y(0, (0.15, 0.18, 0.85)[number]))
-            anatomy.organ("lead", **ball((x, y, chest.deep), (4.5 * broad, 4.5 * broad, 0.25)), within="air", share=0.3)
-            far = ((-1, 1, 1)[number] * (30 + 90 * u[7 + number]) * broad, chest.y(0, 1.3), chest.deep)
-            bend = ((x + far[0]) / 2 + 22 * broad * n[7 - number], (y + far[1]) / 2, chest.deep)
-            anatomy.organ("lead", [(x, y, chest.deep), bend, far], 0.9 * broad, 0.25, (0.0, 0.0), "air", share=0.35)
-
-
-def _as_bone(shape: dict) -> dict:
-    return shape
+def _worn(anatomy: Anatomy, shape: Shape, frame: Frame):
+    """Electrodes and their wires on some, a feeding tube in a few."""
+    random, w, h = shape.random, frame.w, frame.h
+    leads, tube, places = random.random() < 0.2, random.random() < 0.12, random.normal(size=(3, 2))
+    end, shift, front = random.uniform(40, 70), random.normal(0, 3), frame.half_depth + 14 * frame.f
+    if leads:
+        for number, (x, y) in enumerate(((-80, -70), (85, -60), (85, 90))):
+            x, y = (x + 15 * places[number, 0]) * w, (y + 16 * places[number, 1]) * h
+            anatomy.organ("bone", **ball((x, y, front), (5.5 * w, 5.5 * w, 0.9)), within="air")
+            far = (0.5 * x, 60 * h) if number < 2 else (1.1 * x, 180 * h)
+            path = [(x, y, front), ((x + far[0]) / 2 + 14 * w, (y + far[1]) / 2, front), (*far, front)]
+            anatomy.organ("bone", path, 0.9, 1.0, within="air")
+    if tube:
+        path = [(shift * w, -235 * h, -8 * w), (3 * w, 0, -20 * w), (12 * w, 80 * h, 0), (end * w, 104 * h, 15 * w)]
+        anatomy.organ("bone", path, 1.3 * w, 1.1)
 
 
 CHEST = BodyPart("chest", build_chest, (View("PA"), View("lateral", turn=90)), sided=False)

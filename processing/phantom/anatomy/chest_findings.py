@@ -1,213 +1,203 @@
-"""The seven findings of the chest, drawn by the chest's own builder.
+"""Findings of the chest as matters of shape: added to, or changed in, a chest that is otherwise the same child's.
 
-Stated simplifications:
+Each finding draws its own shape from its own seed, so the normal twin keeps its own numbers. Stated simplifications:
+fluid lies free and the child is upright; what a lateral view shows of it is faint; a pneumothorax lets the lung shrink
+and shifts no mediastinum; shunts show the textbook's chambers:
 
-- consolidation: a cloud of overlapping ellipsoids where fluid takes the place of air, in one zone, with dark air
-  bronchograms running out from the hilum.
-- pleural effusion: the costophrenic angle is filled, and fluid rises along the lateral wall as a meniscus. The film is
-  taken upright.
-- pneumothorax: the visceral pleura as a thin white line that follows the wall, no vessels and less tissue beyond it, the
-  lung within it denser by what it has lost in volume.
-- cardiomegaly: every half-width of the heart grows alike, up to a cardiothoracic ratio of .72.
-- atrial septal defect: right atrium and pulmonary artery large, aortic knob small, vessels wide.
-- ventricular septal defect: left ventricle and pulmonary artery large, vessels wide.
-- patent ductus arteriosus: left ventricle, aortic knob and pulmonary artery large, vessels wide.
-
-The shunts' outlines overlap one another as they do in the clinic; nothing else of them is shown.
+- atrial septal defect: right atrium, right ventricle and main pulmonary artery large, aortic knob small, plethora;
+- ventricular septal defect: left ventricle and main pulmonary artery large, plethora;
+- patent ductus arteriosus: left ventricle, aortic knob and main pulmonary artery large, plethora.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+# Shapes: V levels of a lung, from its apex down to its base
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..records import Finding
 from .solids import Anatomy, Shape, Solid, ball
 
-_LUNG_ZONES = tuple(f"{side} {zone} zone" for side in ("right", "left") for zone in ("upper", "middle", "lower"))
+_ZONES = ("upper zone", "middle zone", "lower zone")
 _SIDES = ("right hemithorax", "left hemithorax")
-_HEART = ("heart",)
+_HEART = ("cardiomegaly", "atrial septal defect", "ventricular septal defect", "patent ductus arteriosus")
 PLACES: dict[str, tuple[str, ...]] = {
-    "consolidation": _LUNG_ZONES,
+    "consolidation": tuple(f"{side} {zone}" for side in ("right", "left") for zone in _ZONES),
     "pleural effusion": _SIDES,
     "pneumothorax": _SIDES,
-    "cardiomegaly": _HEART,
-    "atrial septal defect": _HEART,
-    "ventricular septal defect": _HEART,
-    "patent ductus arteriosus": _HEART,
+    **dict.fromkeys(_HEART, ("heart",)),
 }
-_ZONES = {"upper": 0.3, "middle": 0.56, "lower": 0.8}  # shares of the way from the apex to the dome
 
 
 @dataclass
-class Chest:
-    """What findings need to know of a chest: mm, and shares of the way from the apex (0) to the dome (1)."""
+class Lung:
+    """One lung, or the cavity that it fills, by levels. Borders are distances from the midline, mm."""
 
-    scale: float  # of an adult's lengths
-    top: float  # y of the apex
-    height: tuple[float, float]  # apex to dome: right, left
-    angle: tuple[float, float]  # y of the costophrenic angle: right, left
-    wall: Callable[[float], float]  # half-width of the cavity at a share of the way down
-    deep: float  # half-depth of the lungs
-    hilum: tuple[tuple[float, float], tuple[float, float]]  # right, left
+    side: int  # -1 right, which is the picture's left; 1 left
+    y: np.ndarray  # (V,)
+    medial: np.ndarray  # (V,)
+    lateral: np.ndarray  # (V,)
+    depth: np.ndarray  # (V,) half
+    dome: float  # y of the diaphragm's summit
+    hilum: tuple[float, float, float]
+    scale: float  # lengths as a share of an adult's
+    heart: float = 0.0  # how far the heart reaches into this side
 
-    def y(self, side: int, share: float) -> float:
-        """`side` is 0 for the right."""
-        return self.top + share * self.height[side]
+    @property
+    def tall(self) -> float:
+        return float(self.y[-1] - self.y[0])
+
+    def at(self, values: np.ndarray, y: float) -> float:
+        return float(np.interp(y, self.y, values))
+
+    def path(self) -> np.ndarray:
+        """(V, 3) its middle."""
+        return np.stack([self.side * (self.medial + self.lateral) / 2, self.y, np.zeros(len(self.y))], 1)
+
+    def solid(self, material: str, within: str, share: float = 1.0, line: float | None = None) -> Solid:
+        """All of it, or only a shell `line` mm thick."""
+        half = (self.lateral - self.medial) / 2
+        cap = min(46 * self.scale, 0.3 * self.tall)
+        solid = Solid(
+            tuple(map(tuple, self.path().tolist())), half.tolist(), self.depth.tolist(), (cap, 0.0), material, within
+        )
+        solid.mineral = share
+        if line is not None:
+            solid.cortex, solid.marrow, solid.end_cortex = line, within, 0.4 * line
+        return solid
 
 
-@dataclass
+@dataclass(frozen=True)
 class Heart:
-    """Sizes as factors of this child's own."""
+    """What findings make of the heart and the great vessels: 0 is as in health, 1 marked."""
 
-    ratio: float  # cardiothoracic
-    right_atrium: float = 1.0
-    left_ventricle: float = 1.0
-    pulmonary_artery: float = 1.0
-    knob: float = 1.0
-    vessels: float = 1.0  # calibre
-
-
-def heart_of(shape: Shape, normal: Heart) -> Heart:
-    """The child's heart with what the findings make of it."""
-    heart = Heart(**vars(normal))
-    if finding := shape.findings.get("cardiomegaly"):
-        random = np.random.default_rng(finding.seed)
-        heart.ratio = max(0.57 + 0.14 * finding.severity + random.uniform(-0.01, 0.01), heart.ratio + 0.06)
-        heart.right_atrium *= 1.08
-        heart.left_ventricle *= 1.1
-    for name, changes in _DEFECTS.items():
-        if (finding := shape.findings.get(name)) is None:
-            continue
-        random = np.random.default_rng(finding.seed)
-        for part, change in changes.items():
-            by = change * (0.45 + 0.55 * finding.severity) * random.uniform(0.9, 1.1)
-            setattr(heart, part, getattr(heart, part) + by)
-    return heart
+    wider: float = 0.0  # added to the cardiothoracic ratio
+    right_atrium: float = 0.0
+    right_ventricle: float = 0.0
+    left_ventricle: float = 0.0
+    pulmonary_artery: float = 0.0
+    aorta: float = 0.0
+    plethora: float = 0.0
 
 
-_DEFECTS = {
-    "atrial septal defect": dict(
-        ratio=0.05, right_atrium=0.6, pulmonary_artery=0.8, knob=-0.42, vessels=0.85, left_ventricle=-0.08
-    ),
-    "ventricular septal defect": dict(ratio=0.08, left_ventricle=0.5, pulmonary_artery=0.6, vessels=0.8),
-    "patent ductus arteriosus": dict(ratio=0.05, left_ventricle=0.38, pulmonary_artery=0.5, knob=0.65, vessels=0.7),
-}
-
-
-def side_of(finding: Finding) -> int:
-    """0 for the right."""
-    return 0 if finding.place.startswith("right") else 1
-
-
-def add_chest_findings(anatomy: Anatomy, shape: Shape, chest: Chest, outline: list[Solid]) -> None:
-    """Draws what is present. `outline` is the heart's, for its marks."""
-    for name, finding in shape.findings.items():
-        if name in _IN_LUNG:
-            _IN_LUNG[name](anatomy, chest, finding)
-        elif PLACES.get(name) == _HEART:
-            anatomy.marks.extend((name, solid) for solid in outline)
-
-
-def collapsed(shape: Shape, side: int) -> float:
-    """Share of the cavity's half-width that the air of a pneumothorax takes on this side; 0 without one."""
-    finding = shape.findings.get("pneumothorax")
-    if finding is None or side_of(finding) != side:
-        return 0.0
-    return _gap(finding)
-
-
-def _gap(finding: Finding) -> float:
-    return 0.13 + 0.22 * finding.severity
-
-
-def _consolidation(anatomy: Anatomy, chest: Chest, finding: Finding) -> None:
-    random = np.random.default_rng(finding.seed)
-    side, s = side_of(finding), finding.severity
-    sign = 2 * side - 1
-    share = _ZONES[finding.place.split()[1]] + random.uniform(-0.05, 0.05)
-    wide = chest.wall(share)
-    x = sign * wide * random.uniform(0.56, 0.66) if side == 0 else wide * random.uniform(0.64, 0.74)
-    y, z = chest.y(side, share), chest.deep * random.uniform(-0.3, 0.3)
-    size = chest.wall(0.8) * (0.13 + 0.09 * s)
-    for number in range(6 + round(6 * s)):
-        away, angle = size * (0.0, 0.75, 1.15)[number % 3], random.uniform(0, 2 * np.pi)
-        half = size * random.uniform(0.55, 1.05, 2)
-        cx = x + 0.8 * away * np.cos(angle)
-        cx = sign * float(np.clip(abs(cx), 0.25 * wide, wide - 0.6 * half[0]))
-        cy = min(y + away * np.sin(angle), chest.y(side, 0.97) - 0.3 * half[1])
-        at = (cx, float(cy), z + size * random.uniform(-0.6, 0.6))
-        blob = ball(at, (float(half[0]), float(half[1]), 1.0 * size), random.uniform(0, 180))
-        anatomy.organ("soft", **blob, within="lung", share=0.45 + 0.3 * s)
-    for _ in range(3 + round(2 * s)):  # air bronchograms
-        hx, hy = chest.hilum[side]
-        to = np.arctan2(y - hy, x - hx) + random.uniform(-0.5, 0.5)
-        start = (x - 0.9 * size * np.cos(to), y - 0.9 * size * np.sin(to) + size * random.uniform(-0.5, 0.5))
-        long = size * random.uniform(1.2, 1.8)
-        bend = 0.12 * long * random.uniform(-1, 1)
-        points = [
-            (start[0] + part * long * np.cos(to) - off * np.sin(to), start[1] + part * long * np.sin(to) + off * np.cos(to), z)
-            for part, off in ((0, 0), (0.5, bend), (1, 0))
-        ]
-        thin = 0.075 * size
-        anatomy.organ("air", points, [1.1 * thin, 0.9 * thin, 0.5 * thin], 0.3 * size, (thin, thin), "soft")
-    room = ball((x, y, z), (1.7 * size, 1.8 * size, 1.6 * size))
-    anatomy.marks.append(("consolidation", _marker(room)))
-
-
-def _effusion(anatomy: Anatomy, chest: Chest, finding: Finding) -> None:
-    random = np.random.default_rng(finding.seed)
-    side, s = side_of(finding), finding.severity
-    sign = 2 * side - 1
-    bottom = chest.angle[side]
-    level = chest.y(side, 1.0) - (0.02 + 0.32 * s + random.uniform(-0.02, 0.02)) * chest.height[side]  # at the middle
-    rise = (0.2 + 0.12 * s) * chest.height[side]  # of the meniscus, at the wall
-    points, widths = [], []
-    heights = ((-1.0, 0.015), (-0.66, 0.05), (-0.33, 0.14), (0.0, 0.42), (0.3, 0.72), (0.65, 0.98), (1.0, 1.0))
-    for place, reach in heights:
-        y = level + (place * rise if place < 0 else place * (bottom - level))
-        wall = chest.wall((y - chest.top) / chest.height[side])
-        width = reach * 0.96 * wall
-        points.append((sign * (wall - width / 2), y, -0.1 * chest.deep))
-        widths.append(width / 2)
-    depths = [chest.deep * one for one in (0.25, 0.4, 0.6, 0.75, 0.75, 0.6, 0.5)]
-    anatomy.organ("soft", points, widths, depths, (0.0, 0.0), "lung")
-    anatomy.marks.append(
-        ("pleural effusion", Solid(tuple(points), widths, depths, (0.0, 0.0), "bone", "soft"))
+def heart_changes(shape: Shape, ratio: float) -> Heart:
+    """For a heart whose own cardiothoracic ratio is `ratio`."""
+    big, atrial, ventricular, ductus = (shape.severity(name) for name in _HEART)
+    return Heart(
+        wider=max(0.58 - ratio, 0.03) * min(big / 0.3, 1) + 0.13 * big,
+        right_atrium=atrial,
+        right_ventricle=atrial,
+        left_ventricle=max(ventricular, ductus),
+        pulmonary_artery=max(atrial, 0.85 * ventricular, 0.7 * ductus),
+        aorta=ductus - 0.8 * atrial,
+        plethora=max(atrial, ventricular, 0.9 * ductus),
     )
 
 
-def _pneumothorax(anatomy: Anatomy, chest: Chest, finding: Finding) -> None:
-    side = side_of(finding)
-    sign, gap = 2 * side - 1, _gap(finding)
-    shares = (0.04, 0.1, 0.2, 0.35, 0.55, 0.75, 0.93)
-    line, band, half, inner, inner_half = [], [], [], [], []
-    for share in shares:
-        y, wall = chest.y(side, share), chest.wall(share)
-        # the air collects at the apex, and the lung falls away from there too
-        away = gap * chest.wall(0.8) * (1.15 - 0.35 * share)
-        down = 0.55 * gap * chest.wall(0.8) * (1 - share)
-        edge = max(wall - away, 0.22 * wall)
-        line.append((sign * edge, y + down, 0.1 * chest.deep))
-        half.append((wall - edge) / 2)
-        band.append((sign * (wall + edge) / 2, y, 0.0))
-        inner.append((sign * (edge + 0.25 * wall) / 2, y + down, 0.0))
-        inner_half.append(max((edge - 0.25 * wall) / 2, 1.0))
-    thin = 1.15 * chest.scale**0.5
-    anatomy.organ("soft", line, thin, 0.32 * chest.deep, (0.0, 4.0), "lung")
-    anatomy.organ("air", band, half, 0.62 * chest.deep, (0.0, 0.0), "lung", share=0.9)
-    anatomy.organ("soft", inner, inner_half, 0.5 * chest.deep, (0.0, 0.0), "lung", share=0.16)
-    anatomy.marks.append(
-        ("pneumothorax", Solid(tuple(band), [one + 2 * thin for one in half], chest.deep, (0.0, 0.0), "bone", "soft"))
+def mark_heart(anatomy: Anatomy, shape: Shape, outline: Solid):
+    """The mask of the heart's findings is the heart."""
+    anatomy.marks.extend((name, outline) for name in _HEART if shape.severity(name) > 0)
+
+
+def collapsed(shape: Shape, cavity: Lung) -> Lung:
+    """The lung beside a pneumothorax, drawn in from the wall and most from the apex; else the cavity itself."""
+    severity = shape.severity("pneumothorax")
+    if not severity or _side(shape, "pneumothorax") != cavity.side:
+        return cavity
+    random = np.random.default_rng(shape.findings["pneumothorax"].seed)
+    away, fall, below = random.uniform(0.9, 1.15), random.uniform(0.8, 1.2), random.uniform(0.15, 0.6)
+    y = np.linspace(
+        float(cavity.y[0]) + (0.04 + 0.1 * severity) * fall * cavity.tall, float(cavity.y[-1]), len(cavity.y)
     )
+    lateral, medial, depth = (np.interp(y, cavity.y, one) for one in (cavity.lateral, cavity.medial, cavity.depth))
+    share = np.linspace(0, 1, len(y))
+    gone = (0.09 + 0.24 * severity) * away * (1 - (1 - below) * share**1.2)
+    lateral = lateral - gone * (lateral - np.maximum(medial, 0))
+    return replace(cavity, y=y, lateral=lateral, medial=medial, depth=0.97 * depth)
 
 
-_IN_LUNG: dict[str, Callable[[Anatomy, Chest, Finding], None]] = {
-    "consolidation": _consolidation,
-    "pleural effusion": _effusion,
-    "pneumothorax": _pneumothorax,
-}
+def add_pneumothorax(anatomy: Anatomy, shape: Shape, cavity: Lung, lung: Lung):
+    """Air in the cavity, the smaller lung in it, and the pleura as a line at the lung's edge."""
+    if lung is cavity:
+        return
+    air = 0.36  # of the difference to lung: before and behind the gap the beam still meets lung and skin folds
+    anatomy.add(cavity.solid("air", "lung", air))
+    anatomy.add(lung.solid("lung", "air", air * 1.05))  # the same tissue in less room
+    anatomy.add(lung.solid("soft", "lung", 1.0, line=1.5 * lung.scale**0.7))
+    outer = np.interp(lung.y, cavity.y, cavity.lateral)
+    middle = lung.side * (outer + lung.lateral) / 2
+    path = tuple(zip(middle.tolist(), lung.y.tolist(), [0.0] * len(lung.y), strict=True))
+    half = ((outer - lung.lateral) / 2 + lung.scale).tolist()
+    anatomy.marks.append(("pneumothorax", Solid(path, half, lung.depth.tolist(), (0.0, 0.0), "air", "lung")))
+    over = float(lung.y[0] - cavity.y[0]) / 2 + 3 * lung.scale
+    x = lung.side * (float(cavity.medial[0] + cavity.lateral[0]) / 2 + 4 * lung.scale)
+    apex = ball((x, float(cavity.y[0]) + over, 0.0), (0.36 * float(cavity.lateral[0]), over, over))
+    anatomy.marks.append(("pneumothorax", Solid(**apex, material="air", within="lung")))
 
 
-def _marker(shape: dict) -> Solid:
-    return Solid(**shape, material="bone", within="soft")
+def add_effusion(anatomy: Anatomy, shape: Shape, lung: Lung):
+    """Fluid in the costophrenic angle; its upper edge climbs the wall as a meniscus."""
+    severity = shape.severity("pleural effusion")
+    if not severity or _side(shape, "pleural effusion") != lung.side:
+        return
+    random = np.random.default_rng(shape.findings["pleural effusion"].seed)
+    above = (0.03 + 0.2 * severity) * lung.tall * random.uniform(0.85, 1.15)
+    base = float(lung.y[-1])
+    top = max(lung.dome + 0.25 * (base - lung.dome) - above, lung.y[0] + 0.3 * lung.tall)
+    share = np.linspace(0, 1, 15)  # from the meniscus' tip down
+    y = top + (base - top) * share
+    wall, inner, deep = (np.interp(y, lung.y, one) for one in (lung.lateral, lung.medial, lung.depth))
+    # thin along the wall, broad below, and no further than the dome where that stands
+    steep = random.uniform(2.0, 2.8) - 0.6 * severity
+    level = lung.dome + (0.7 - 0.5 * severity) * (base - lung.dome)
+    climb = np.clip((y - top) / (level - top), 0, 1) ** steep
+    wide = (wall - np.maximum(inner, 0)) * (0.04 + (0.4 + 0.45 * severity) * climb)
+    risen = np.clip((base - y) / (base - lung.dome), 0, 1)
+    beside = (wall - inner) / 2 * (1 - np.sqrt(1 - risen**2)) + 10 * lung.scale
+    wide = np.where(y > lung.dome, np.minimum(wide, beside), wide)
+    path = np.stack([lung.side * (wall - wide / 2), y, -0.3 * (1 - share) * deep], 1)
+    depth = deep * (0.35 + 0.45 * share**0.7) * np.where(y > lung.dome, 0.1 + 0.6 * risen, 1.0)
+    slope = np.gradient(wall - wide / 2, y)
+    half = wide / 2 / np.sqrt(1 + np.minimum(slope**2, 9))  # across its path, which leans
+    fluid = Solid(tuple(map(tuple, path.tolist())), half.tolist(), depth.tolist(), (0.0, 0.0), "water", "lung")
+    fluid.mineral = 0.85
+    anatomy.add(fluid)
+    anatomy.marks.append(("pleural effusion", fluid))
+
+
+def add_consolidation(anatomy: Anatomy, shape: Shape, lung: Lung):
+    """A cloud of overlapping patches in one zone of one lung, with air-filled bronchi in it where it is dense."""
+    severity = shape.severity("consolidation")
+    if not severity or _side(shape, "consolidation") != lung.side:
+        return
+    random = np.random.default_rng(shape.findings["consolidation"].seed)
+    zone = _ZONES.index(shape.findings["consolidation"].place.split(" ", 1)[1])
+    top = float(lung.y[0]) + 0.08 * lung.tall
+    y0 = top + (lung.dome - top) * (zone + random.uniform(0.25, 0.7)) / 3
+    inner = max(lung.at(lung.medial, y0) + 12 * lung.scale, 0.8 * lung.heart * zone / 2)
+    outer = lung.at(lung.lateral, y0)
+    x0 = inner + (outer - inner) * random.uniform(0.25, 0.75)
+    z0 = lung.at(lung.depth, y0) * random.uniform(-0.4, 0.4)
+    radius = (20 + 17 * severity) * lung.scale * random.uniform(0.85, 1.15)
+    count = 13 + round(7 * severity)
+    angle, distance = random.uniform(0, 2 * np.pi, count), np.sqrt(random.uniform(0, 1, count))
+    sizes, tilts = random.uniform(0.25, 0.68, (count, 3)) * radius, random.uniform(-90, 90, count)
+    strengths = (0.2 + 0.24 * severity) * random.uniform(0.6, 1.4, count)
+    for number, half in enumerate(sizes):
+        y = y0 + 0.8 * radius * distance[number] * np.sin(angle[number])
+        y = float(np.clip(y, lung.y[0] + 1.2 * half[1], max(lung.dome + 0.3 * half[1], lung.y[0] + 2 * half[1])))
+        x = x0 + 0.8 * radius * distance[number] * np.cos(angle[number])
+        # the cloud ends at the wall
+        x = float(np.clip(x, lung.at(lung.medial, y) + half[0], lung.at(lung.lateral, y) - half[0]))
+        place = ball((lung.side * x, y, z0), (half[0], half[1], 1.2 * half[2]), tilts[number])
+        cloud = Solid(**place, material="soft", within="lung", mineral=float(strengths[number]))
+        anatomy.add(cloud)
+        anatomy.marks.append(("consolidation", cloud))
+    away = np.arctan2(y0 - lung.hilum[1], x0 - abs(lung.hilum[0]))
+    for sway, start in zip(random.uniform(-0.5, 0.5, 2), random.uniform(-0.8, -0.4, 2), strict=True):
+        dx, dy = np.cos(away + sway) * radius, np.sin(away + sway) * radius
+        ends = [(lung.side * (x0 + dx * t), y0 + dy * t, z0) for t in (start, start + 1.1)]
+        thin = 1.5 * lung.scale
+        anatomy.organ("air", ends, [thin, 0.6 * thin], [1.6 * thin, thin], within="soft", share=0.9 * severity)
+
+
+def _side(shape: Shape, finding: str) -> int:
+    return -1 if shape.findings[finding].place.startswith("right") else 1

@@ -1,7 +1,7 @@
 """The one shape that everything is made of, and the list of them that makes a body part.
 
-A solid is an ellipse swept along a path: its half-width (across the path, in the frontal plane) and half-depth (towards
-the beam) may change along the path, and its ends are rounded over a given length. A straight one rounded over half its
+A solid is an ellipse swept along a path: its half-width (across the path, in the frontal plane) and half-depth
+(towards the beam) may change along the path, and its ends are rounded over a given length. A straight one rounded over half its
 length at both ends is an ellipsoid. Such a solid's path length for a parallel beam has a closed form
 (processing/phantom/projection.py), so nothing is voxelised.
 
@@ -141,7 +141,7 @@ class Anatomy:
 
 
 def ball(centre: Point, half: tuple[float, float, float], tilt: float = 0.0) -> dict:
-    """Path, width, depth and caps of an ellipsoid: half-axes along x, y and z, turned by `tilt` degrees in the frontal plane.
+    """Path, width, depth and caps of an ellipsoid: half-axes along x, y and z, turned by `tilt` degrees in the picture.
 
     Use it as `anatomy.organ("soft", **ball(...))`.
     """

@@ -1,273 +1,360 @@
-"""The films of the spine: its stretches of the column with what lies round them. Measures are an adult man's in mm.
-
-The column itself and the curve of a scoliosis are vertebrae.py's. The trunk, the lungs and the ribs follow a sideways
-curve by half, as the chest of a child with scoliosis does.
-"""
-
-# Shapes: none; a point is (x, y, z)
-from dataclasses import replace
+"""The spine on its four films. Measures are an adult man's in mm, rounded from anatomy textbooks, and scaled."""
 
 import numpy as np
 
-from ..growth import flesh_scale, mineral, ossification
+from ..growth import flesh_scale, mineral
 from ..records import Patient
-from .head import Head, head_flesh, head_scales, mandible, teeth
+from .head import Head, head_scales, mandible
 from .part import BodyPart, View
-from .pelvis import bowel_gas, draw_side, innominate, proximal_femur
-from .solids import Anatomy, Shape, ball
+from .solids import Anatomy, Point, Shape, Solid, ball
 from .vertebrae import Vertebra, bones_of, column, spine_scale
 
-HIP_BELOW = 105.0  # mm from the middle of the first sacral vertebra to the hips' centres
-HIP_BEFORE = 40.0  # mm that the hips lie in front of it
-FOLLOWS = 0.5  # share of a sideways curve that the trunk takes part in
-AXIS_BEHIND = 42.0  # mm from the middle of the trunk back to the bodies of the vertebrae
-
-# half-widths of the thorax at T1, T3, T6, T9, T12, to the outer side of the ribs
-_THORAX_AT, _THORAX = (1, 3, 6, 9, 12), (52, 88, 118, 130, 118)
+_VIEWS = (View("AP"), View("lateral", turn=90))
 
 
-def _move(anatomy: Anatomy, vertebrae: list[Vertebra], x: float, y: float, z: float) -> None:
-    """Shifts the column, and the outline of its scoliosis with it."""
-    by = np.array((x, y, z))
-    for one in vertebrae:
-        one.centre = one.centre + by
-    anatomy.marks[:] = [
-        (name, replace(solid, path=tuple((a + x, b + y, c + z) for a, b, c in solid.path)))
-        for name, solid in anatomy.marks
+def _by_level(vertebrae: list[Vertebra]) -> dict[str, Vertebra]:
+    return {one.level: one for one in vertebrae}
+
+
+def _girth(patient: Patient) -> float:
+    """Width of the trunk as a share of an adult's."""
+    return 0.5 * (flesh_scale(patient) + spine_scale(patient))
+
+
+# ---- parts that several films share
+
+
+def _trunk(anatomy: Anatomy, path: list[Point], width: list[float], depth: list[float], caps, skin: float, share=0.5):
+    """Flesh, of which `share` absorbs nothing: a film's grid and tone curve take that much of so thick a part out."""
+    anatomy.flesh(path, width, depth, caps, skin)
+    anatomy.organ("air", path, width, depth, (2.8 * caps[0], caps[1]), share=share)
+
+
+def _sacrum(anatomy: Anatomy, first: Vertebra, scale: float, hard: float, bend: float) -> None:
+    """One wedge from the promontory on, hollow towards the front, and the wings beside its first part."""
+    t = scale
+    x, y, z = first.at(0, -first.height / 2, 0)
+    lean = first.down[0] / first.down[1]
+    path = [
+        (x + lean * a * t, y + a * t, z + b * t)
+        for a, b in ((0, 0), (26, -24 * bend), (55, -40 * bend), (86, -34 * bend))
     ]
-
-
-def _place(vertebrae: list[Vertebra], level: str) -> np.ndarray:
-    return next(one.centre for one in vertebrae if one.level == level)
-
-
-def _ribs(anatomy: Anatomy, shape: Shape, vertebrae: list[Vertebra], t: float, hard: float) -> None:
-    """Each rib from its vertebra round to the cartilage; the last two are short."""
-    droop, broad, thick = shape.vary(0.08), shape.vary(0.04), shape.vary(0.08)
-    for one in vertebrae:
-        if one.level[0] != "T":
-            continue
-        number = int(one.level[1:])
-        r = float(np.interp(number, _THORAX_AT, _THORAX)) * t * broad
-        middle, y, z = FOLLOWS * one.centre[0], one.centre[1], one.centre[2] - 8 * t
-        fall = float(np.interp(number, (1, 4, 12), (22, 48, 52))) * t * droop
-        reach = float(np.interp(number, (1, 5, 8), (52, 108, 112))) * t
+    anatomy.bone("sacrum", path, [50 * t, 47 * t, 41 * t, 32 * t, 24 * t, 14 * t], [16 * t, 14 * t, 11 * t, 9 * t,
+                 7 * t], 1.4 * t, (2 * t, 4 * t), 0.75 * hard)  # fmt: skip
+    anatomy.bone("sacrum", [first.at(0, -0.5 * first.height, 0), first.at(0, 0.5 * first.height, 0)],
+                 [0.95 * first.half_width, 0.8 * first.half_width], [first.half_depth, 0.8 * first.half_depth],
+                 1.3 * t, (0.06 * first.height, 0.0), 0.45 * hard)  # fmt: skip
+    for place, row in ((0.33, 20), (0.6, 18), (0.85, 15)):  # foramina
+        at = [np.interp(place, (0, 1 / 3, 2 / 3, 1), [point[axis] for point in path]) for axis in range(3)]
         for side in (-1, 1):
-            root = one.at(side * 0.9 * one.half_width, -0.42 * one.height, -0.8 * one.half_depth)
-            angle = one.at(side * 0.52 * r, -0.25 * one.height, -one.half_depth - 26 * t)
-            points = [root, angle, (middle + side * 0.93 * r, y + 0.35 * fall, z + 6 * t)]
-            if number < 11:
-                points += [
-                    (middle + side * 0.97 * r, y + 0.75 * fall, z + 0.5 * reach),
-                    (middle + side * 0.72 * r, y + 1.15 * fall, z + 0.92 * reach),
-                ]
-            elif number == 12:
-                points[2] = (middle + side * 0.72 * r, y + 0.6 * fall, z - 10 * t)
-            anatomy.bone(
-                one.level.replace("T", "rib "), points, [4.2 * t * thick, 5 * t * thick, 5.6 * t * thick, 5.6 * t * thick],
-                3.6 * t * thick, 1.1 * t, (3 * t, 3 * t), 0.75 * hard,
-            )  # fmt: skip
+            anatomy.organ(
+                "soft",
+                **ball((at[0] + side * row * t, at[1] - 8 * t, at[2]), (4 * t, 3.2 * t, 9 * t)),
+                within="bone",
+                share=0.35,
+            )
 
 
-def _thorax(anatomy: Anatomy, shape: Shape, vertebrae: list[Vertebra], t: float) -> None:
-    """Lungs with the heart and the diaphragm between them, and the windpipe. Starts at T1, ends at T10."""
-    top, mid, low = (_place(vertebrae, level) for level in ("T1", "T6", "T10"))
-    front = (AXIS_BEHIND - 16) * t
-    air, heart, dome = shape.vary(0.04), shape.vary(0.06), shape.offset(6.0) * t
+def _rib(
+    anatomy: Anatomy, one: Vertebra, number: int, wide: float, deep: float, scale: float, hard: float, arcs: bool
+):
+    """The back of a pair of ribs, seen from the front; `arcs`: and its side, seen from the side."""
+    out = float(np.interp(number, (1, 2, 4, 8, 10, 11, 12), (0.44, 0.62, 0.86, 1.0, 1.0, 0.86, 0.52))) * wide
+    fall = float(np.interp(number, (1, 6, 10, 12), (8, 24, 40, 44))) * scale
+    head, neck = one.at(0, 0, 0), 0.9 * one.half_width
     for side in (-1, 1):
-        x = [FOLLOWS * one[0] for one in (top, mid, low)]
-        path = [
-            (x[0] + side * 38 * t, top[1] - 12 * t, top[2] + 0.4 * front),
-            (x[1] + side * 68 * t, mid[1], mid[2] + 0.9 * front),
-            (x[2] + side * 77 * t, low[1] + 24 * t, low[2] + front),
-        ]
-        anatomy.organ(
-            "lung", path, [n * t * air for n in (20, 34, 42, 46, 46)], [n * t * air for n in (28, 58, 78, 86, 84)],
-            (32 * t, 3 * t),
-        )  # fmt: skip
-        cupola = (x[2] + side * 70 * t, low[1] + 28 * t + dome * side, low[2] + 1.1 * front)
-        anatomy.organ("soft", **ball(cupola, (56 * t, 30 * t, 78 * t)), within="lung")
-    centre = (FOLLOWS * mid[0] + 34 * t, mid[1] + 52 * t, mid[2] + 62 * t)
-    anatomy.organ("soft", **ball(centre, (48 * t * heart, 52 * t * heart, 44 * t), 32), within="lung", share=0.8)
-    start = (0.8 * top[0], top[1] - 45 * t, top[2] + 24 * t)
-    end = (FOLLOWS * mid[0] + 0.2 * mid[0], mid[1] - 26 * t, mid[2] + 36 * t)
-    anatomy.organ("air", [start, end], 8 * t, 8 * t, (0, 4 * t))
+        # a turned vertebra takes its ribs along
+        root = one.at(side * neck, -0.42 * one.height, -0.8 * one.half_depth)
+        back = one.at(side * out, 0, 0)[2] - head[2]
+        # the wall of the chest follows a crooked spine only in part
+        x, y, z = 0.3 * head[0] + side * out, root[1] + fall, head[2] + 0.4 * back
+        far = (x, y, z - 0.1 * deep)
+        bent = (0.55 * head[0] + side * 0.62 * out, root[1] + 0.36 * fall - 4 * scale, z - 0.5 * deep)
+        anatomy.bone("rib", [root, bent, far], [3.4 * scale, 5 * scale, 5.4 * scale], [3 * scale, 3.4 * scale,
+                     3.6 * scale], 1.2 * scale, (2 * scale, 1 * scale), 0.8 * hard)  # fmt: skip
+        if arcs:
+            front = (x - side * 0.12 * out, y + fall * 1.25, head[2] + (1.3 if number < 9 else 0.6) * deep)
+            anatomy.bone("rib", [(x, root[1] + 0.4 * fall, head[2] - 0.35 * deep),
+                         (x, y + 0.45 * fall, head[2] + 0.4 * deep), front], [5.2 * scale, 5 * scale], [3.2 * scale,
+                         3.2 * scale], 1.0 * scale, (2 * scale, 2 * scale), 0.5 * hard)  # fmt: skip
 
 
-def _trunk(anatomy: Anatomy, points: list[np.ndarray], t: float, f: float, wide: list[float], deep: list[float]) -> None:
-    """A trunk along half of the column's curve; `wide` and `deep` are half-measures at equal steps."""
-    path = [(FOLLOWS * x, y, z + AXIS_BEHIND * 0.5 * (t + f)) for x, y, z in points]
-    anatomy.flesh(path, [n * f for n in wide], [n * f for n in deep], skin=9 * f)
-
-
-def _neck_and_shoulders(anatomy: Anatomy, shape: Shape, vertebrae: list[Vertebra], t: float, f: float, high: float) -> None:
-    """A neck `high` mm above T1, and the shoulders with the clavicles; `f` is the scale of soft tissue."""
-    hard = mineral(shape.patient)
-    x, y, z = _place(vertebrae, "T1")
-    girth, lift = shape.vary(0.05), shape.offset(5.0) * t
-    anatomy.flesh([(x, y - high * t, z + 14 * t), (x, y + 35 * t, z + 16 * t)], [54 * f * girth, 55 * f * girth, 74 * f * girth],
-                  [54 * f, 56 * f, 62 * f], skin=6 * f)  # fmt: skip
-    anatomy.flesh([(x, y - 8 * t, z + 14 * t), (x, y + 40 * t, z + 18 * t), (x, y + 130 * t, z + 26 * t)],
-                  [70 * f, 120 * f, 165 * f, 180 * f, 184 * f, 182 * f], [48 * f, 62 * f, 72 * f, 78 * f, 82 * f],
-                  (18 * f, 0), skin=8 * f)  # fmt: skip
+def _lungs(
+    anatomy: Anatomy,
+    top: float,
+    base: float,
+    wide: float,
+    deep: float,
+    middle: float,
+    heart: float,
+    lift: float,
+    share: float,
+):
+    """Two lungs on the diaphragm's domes, the heart, the windpipe. `middle` is z."""
+    high = base - top
     for side in (-1, 1):
-        anatomy.bone(
-            "clavicle",
-            [(x + side * 14 * t, y + 38 * t, z + 62 * t), (x + side * 60 * t, y + 24 * t + lift, z + 58 * t),
-             (x + side * 142 * t, y + 10 * t + lift, z + 8 * t)],
-            [9 * t, 6 * t, 5.5 * t, 6 * t, 8 * t], 6 * t, 1.9 * t, (4 * t, 3 * t), hard,
-        )  # fmt: skip
+        first, last = (side * 0.36 * wide, top, middle - 0.3 * deep), (side * 0.53 * wide, base, middle - 0.18 * deep)
+        path = [first, (side * 0.5 * wide, top + 0.5 * high, middle - 0.2 * deep), last]
+        anatomy.organ("lung", path, [0.2 * wide, 0.3 * wide, 0.36 * wide, 0.4 * wide, 0.41 * wide], [0.34 * deep,
+                      0.56 * deep, 0.68 * deep, 0.74 * deep, 0.74 * deep], (0.3 * high, 0.0),
+                      share=share)  # fmt: skip
+        rise = (lift if side < 0 else 0.7 * lift) / high + 0.06
+        x, y, z = (b + (a - b) * rise for a, b in zip(first, last, strict=True))  # it ends with the lung
+        anatomy.organ("soft", [(x, y, z), last], 0.42 * wide, 0.75 * deep, (0.8 * rise * high, 0.0), "lung", share)
+    y = base - 0.3 * high
+    anatomy.organ("soft", [(-0.05 * wide, y - 0.26 * high, middle + 0.2 * deep),
+                  (0.3 * wide, y + 0.12 * high, middle + 0.3 * deep)], [0.2 * wide * heart, 0.3 * wide * heart,
+                  0.3 * wide * heart], 0.3 * deep * heart, (0.2 * high, 0.2 * wide), "lung", share)  # fmt: skip
 
 
-def _sacrum(anatomy: Anatomy, one: Vertebra, t: float, patient: Patient) -> None:
-    """Five vertebrae fused in a curve backwards, with their foramina; the discs between them close in adolescence."""
-    hard = mineral(patient)
-    gap = float(1 - 0.8 * ossification(patient, 0, 18))
-    rows = ((0, 0, 52, 14), (27, -10, 45, 12), (50, -15, 36, 10.5), (69, -14, 28, 9), (84, -8, 21, 8))
-    for y, z, wide, tall in rows:
-        tall_mm = tall * t * (1 - 0.14 * gap)
-        anatomy.bone(
-            "sacrum",
-            [one.at(-wide * t, (y - 3) * t, (z - 10) * t), one.at(0, y * t, z * t), one.at(wide * t, (y - 3) * t, (z - 10) * t)],
-            [tall_mm * n for n in (1.1, 1.1, 0.5, 0.95, 0.95, 0.95, 0.5, 1.1, 1.1)],
-            [tall_mm * n for n in (0.8, 0.9, 0.9, 1.0, 1.05, 1.0, 0.9, 0.9, 0.8)],
-            1.5 * t, (6 * t, 6 * t), 0.85 * hard,
-        )  # fmt: skip
-    crest = [one.at(0, 6 * t, -30 * t), one.at(0, 45 * t, -36 * t), one.at(0, 82 * t, -20 * t)]
-    anatomy.bone("sacrum", crest, 3 * t, [6 * t, 5 * t, 3 * t], 1.2 * t, (3 * t, 3 * t), 0.8 * hard)
-    anatomy.bone("coccyx", [one.at(0, 96 * t, -4 * t), one.at(0, 118 * t, 8 * t)], [8 * t, 4 * t], 4.5 * t, 0.9 * t,
-                 (2 * t, 3 * t), 0.7 * hard)  # fmt: skip
-
-
-def _pelvis(anatomy: Anatomy, shape: Shape, sacral: Vertebra, t: float, gas: int, femora: bool) -> None:
-    """Sacrum, hip bones and bowel gas below and before the column. Hips are drawn in their own frame and then moved."""
-    patient = shape.patient
-    x, y, z = sacral.centre
-    level = float(y) + HIP_BELOW * t
-    first = len(anatomy.solids)
-    for name, sign in (("right ", -1), ("left ", 1)):
-        side = draw_side(shape, name, sign, float(x), level, t, 0.0)
-        innominate(anatomy, patient, side)
-        if femora:
-            proximal_femur(anatomy, patient, side, length=80)
-    bowel_gas(anatomy, shape, float(x), level, t, count=gas)
-    ahead = float(z) + HIP_BEFORE * t
-    for solid in anatomy.solids[first:]:
-        solid.path = tuple((a, b, c + ahead) for a, b, c in solid.path)
-    _sacrum(anatomy, sacral, t, patient)
-
-
-def _psoas(anatomy: Anatomy, shape: Shape, vertebrae: list[Vertebra], t: float) -> None:
-    """The stripes of fat beside the psoas muscles."""
-    broad, clear = shape.vary(0.08), shape.vary(0.3)
-    one, two, three = (_place(vertebrae, level) for level in ("L1", "L3", "S1"))
+def _ilia(anatomy: Anatomy, centre: Point, scale: float, hard: float, flare: float, low: bool) -> None:
+    """The wings beside the sacrum; `low`: with the acetabula, the pubis and the femoral heads."""
+    t, (x, y, z) = scale, centre
     for side in (-1, 1):
-        path = [
-            (one[0] + side * 27 * t * broad, one[1], one[2] - 4 * t),
-            (two[0] + side * 48 * t * broad, two[1], two[2] - 4 * t),
-            (three[0] + side * 72 * t * broad, three[1], three[2] + 14 * t),
-        ]
-        anatomy.organ("fat", path, 2.2 * t, 24 * t * clear, (4 * t, 4 * t))
+        wing = [(x + side * 108 * flare * t, y - 42 * t, z + 16 * t),
+                (x + side * 92 * flare * t, y + 4 * t, z + 4 * t),
+                (x + side * 76 * t, y + 62 * t, z + 8 * t)]  # fmt: skip
+        anatomy.bone("ilium", wing, [8 * t, 34 * t, 44 * t, 36 * t, 22 * t], [5 * t, 7 * t, 8 * t, 12 * t, 17 * t],
+                     1.6 * t, (12 * t, 8 * t), 0.7 * hard)  # fmt: skip
+        crest = [(x + side * 44 * t, y - 28 * t, z - 46 * t), (x + side * 84 * flare * t, y - 53 * t, z - 8 * t),
+                 (x + side * 118 * flare * t, y - 28 * t, z + 52 * t)]  # fmt: skip
+        anatomy.bone("ilium", crest, 4.2 * t, 5 * t, 1.4 * t, (4 * t, 4 * t), 0.7 * hard)
+        if low:
+            hip = (x + side * 86 * t, y + 84 * t, z + 8 * t)
+            anatomy.bone("femur", **ball(hip, (23 * t, 23 * t, 23 * t)), cortex=1.4 * t, mineral=0.8 * hard)
+            anatomy.bone("pubis", [(x + side * 62 * t, y + 88 * t, z + 24 * t),
+                         (x + side * 5 * t, y + 112 * t, z + 44 * t)], [13 * t, 7 * t, 12 * t], [10 * t, 6 * t, 8 * t],
+                         1.4 * t, (4 * t, 2 * t), 0.8 * hard)  # fmt: skip
+            anatomy.bone("ischium", [(x + side * 62 * t, y + 92 * t, z - 10 * t),
+                         (x + side * 54 * t, y + 138 * t, z - 8 * t)], [14 * t, 9 * t, 13 * t], [14 * t, 11 * t,
+                         12 * t], 1.5 * t, (4 * t, 8 * t), 0.8 * hard)  # fmt: skip
 
 
-def _scales(shape: Shape) -> tuple[float, float]:
-    """Of lengths, and of the trunk's girth, which bone and bowel fill for the most part."""
-    t = spine_scale(shape.patient) * shape.vary(0.025)
-    return t, (t * flesh_scale(shape.patient)) ** 0.5 * shape.vary(0.04)
+def _bowel(
+    anatomy: Anatomy, shape: Shape, box: tuple[float, float, float], centre: Point, size: float, count: int
+) -> None:
+    """Gas in the bowel: half-lengths of the region it is scattered in."""
+    for _ in range(count):
+        x, y, z = (shape.random.uniform(-1, 1) * half + at for half, at in zip(box, centre, strict=True))
+        a, b, c = (size * shape.random.uniform(0.5, 1.25) for _ in range(3))
+        anatomy.organ("air", **ball((x, y, z), (a, b, c), shape.random.uniform(-60, 60)), share=0.8)
+
+
+# ---- the films
 
 
 def build_cervical_spine(shape: Shape) -> Anatomy:
     patient = shape.patient
-    t, f = _scales(shape)
-    anatomy = Anatomy(extent=(150 * t, 196 * t), energy=46)
-    hard = mineral(patient)
-    vertebrae = column(anatomy, shape, "C1", "T3", t)
-    _move(anatomy, vertebrae, 0.0, 6 * t, -8 * t)
+    t = spine_scale(patient) * shape.vary(0.03)
     c, g = head_scales(patient)
-    atlas, nod = vertebrae[0].centre, shape.offset(2.0)
-    head = Head(c, g, patient.age_months / 12, hard, 0.0, 0.0)
-    at = head.skull(0, 46, -32)
-    head = replace(head, down=float(atlas[1] - 6 * t - at[1]), front=float(atlas[2] - at[2]))
-    wide, angle, early = shape.vary(0.04), shape.offset(2.0), shape.offset(5.0)
-    slim = (f + t) / 2
-    head_flesh(anatomy, shape, head, 0.95 * slim)
-    _neck_and_shoulders(anatomy, shape, vertebrae, t, 0.9 * slim, 60)
-    # the back of the skull, its base, and the mastoids: what the film shows of the head
-    anatomy.bone("skull", [head.skull(0, -40, -12), head.skull(0, 8, -18), head.skull(0, 40, -36)],
-                 [74 * c, 73 * c, 69 * c, 56 * c], [92 * c, 90 * c, 80 * c, 54 * c], 2.2 * c, (0, 20 * c), 0.8 * hard)  # fmt: skip
-    anatomy.organ("soft", [head.skull(0, -40, -12), head.skull(0, 8, -18), head.skull(0, 39, -36)],
-                  [n * c for n in (71, 70, 66, 52)], [n * c for n in (89, 87, 77, 50)], (0, 19 * c), "marrow")  # fmt: skip
-    anatomy.bone("skull", [head.skull(0, 20 + nod, -14), head.skull(0, 38, -30)], 12 * c, 4 * c, 1.2 * c, (2 * c, 2 * c), hard)
+    c, g, full = c * shape.vary(0.02), g * shape.vary(0.03), shape.vary(0.06)
+    wide, angle, chin = shape.vary(0.04), shape.offset(2.0), shape.offset(5.0)
+    hard, f = mineral(patient), _girth(patient) * full
+    anatomy = Anatomy(extent=(0.5 * (190 * t + 160 * c), 205 * t), energy=44)
+    vertebrae = column(anatomy, shape, "C1", "T3", t, at=(0, 12 * t, -14 * t))
+    level = _by_level(vertebrae)
+    atlas, low = level["C1"].centre, level["C7"].centre
+    head = Head(c, g, patient.age_months / 12, hard, float(atlas[1]) - 52 * c, float(atlas[2]) + 32 * c)
+
+    # neck, shoulders, and the lower half of the head
+    nape = float(low[2]) + 4 * t
+    anatomy.flesh([(0, float(atlas[1]) - 50 * t, float(atlas[2]) + 2 * t), (0, float(low[1]) - 20 * t, nape),
+                  (0, float(low[1]) + 80 * t, nape + 4 * t)], [60 * f, 58 * f, 57 * f, 84 * f, 150 * f], [72 * f,
+                  62 * f, 56 * f, 66 * f, 84 * f], skin=5 * f)  # fmt: skip
+    anatomy.flesh(
+        [head.skull(0, -60, -14), head.skull(0, 0, -14), head.skull(0, 44, -18)],
+        [74 * c, 76 * c, 72 * c],
+        93 * c,
+        (0, 34 * c),
+        3 * c,
+    )
+    anatomy.flesh([head.visage(0, 20, 34), head.visage(0, 90, 30 + 0.3 * chin), head.visage(0, 120, 40)], [66 * g,
+                  62 * g, 52 * g, 34 * g], [58 * g, 56 * g, 44 * g, 26 * g], (10 * g, 16 * g), 4 * g)  # fmt: skip
+    airway = [head.visage(0, 30, 12), level["C3"].at(0, 0, 15 * t), level["C5"].at(0, 0, 19 * t),
+              level["C7"].at(0, 0, 25 * t), level["T3"].at(0, 0, 30 * t)]  # fmt: skip
+    anatomy.organ("air", airway, [12 * t, 11 * t, 9 * t, 5 * t, 8.5 * t, 8.5 * t, 8.5 * t], [6 * t, 7 * t, 9 * t,
+                  7 * t, 8 * t, 8 * t, 8 * t], (6 * t, 0))  # fmt: skip
+    lung = level["T3"].centre
     for side in (-1, 1):
-        anatomy.bone("skull", **ball(head.skull(side * 54, 36, -32), (9 * c, 15 * c, 12 * c)), cortex=1.6 * c, mineral=0.7 * hard)
-    anatomy.bone("maxilla", [head.visage(0, 52, 44), head.visage(0, 68, 48)], 28 * g * wide, 24 * g, 1.6 * g, (3 * g, 5 * g), 0.7 * hard)
-    anatomy.organ("air", **ball(head.visage(0, 46, 44), (14 * g, 12 * g, 26 * g)), within="marrow")
-    mandible(anatomy, head, wide, angle)
-    teeth(anatomy, patient, head, wide, early)
+        anatomy.organ("lung", **ball((side * 50 * t, float(lung[1]) + 14 * t, nape + 6 * t), (36 * t, 46 * t, 42 * t)))
+        for number, name in ((1, "T1"), (2, "T2")):
+            root = level[name].at(side * 17 * t, -4 * t, -8 * t)
+            out = (side * (46 + 14 * number) * t, root[1] + (2 + 6 * number) * t, root[2] - 12 * t)
+            anatomy.bone("rib", [root, (0.5 * (root[0] + out[0]), root[1] - 2 * t, root[2] - 16 * t), out], [4 * t,
+                         5.5 * t, 6 * t], 3 * t, 1.1 * t, (2 * t, 3 * t), 0.7 * hard)  # fmt: skip
+        anatomy.bone("clavicle", [(side * 14 * t, float(lung[1]) + 8 * t, nape + 46 * t),
+                     (side * 70 * t, float(lung[1]) - 6 * t, nape + 34 * t),
+                     (side * 130 * t, float(lung[1]) - 18 * t, nape - 4 * t)], [9 * t, 6 * t, 6 * t, 8 * t], [7 * t,
+                     5 * t, 5 * t], 1.8 * t, (3 * t, 2 * t), 0.9 * hard)  # fmt: skip
+
     bones_of(anatomy, patient, vertebrae, t)
-    _ribs(anatomy, shape, vertebrae, t, hard)
-    low = _place(vertebrae, "T1")
-    anatomy.bone("hyoid", [head.visage(-14, 112, 30), head.visage(0, 112, 46), head.visage(14, 112, 30)], 3 * g, 2.6 * g,
-                 1 * g, (2 * g, 2 * g), 0.6 * hard * ossification(patient, -0.5, 3))  # fmt: skip
-    windpipe = [(float(x), float(y), float(z) + 25 * t) for x, y, z in (_place(vertebrae, "C4"), _place(vertebrae, "C7"))]
-    anatomy.organ("air", [*windpipe, (float(low[0]), float(low[1]) + 60 * t, float(low[2]) + 26 * t)],
-                  [5 * t, 5 * t, 7 * t, 7.5 * t, 7.5 * t], 7 * t, (3 * t, 0))  # fmt: skip
-    for side in (-1, 1):
-        anatomy.organ("lung", **ball((low[0] + side * 42 * t, low[1] + 62 * t, low[2] + 10 * t), (34 * t, 68 * t, 46 * t), side * -8.0))
+    mandible(anatomy, head, wide, angle)
+    back = Solid((head.skull(0, -60, -20), head.skull(0, -10, -16), head.skull(0, 38, -34)), [73 * c, 70 * c, 60 * c],
+                 [90 * c, 91 * c, 70 * c], (0.0, 30 * c), "bone", "soft", [4 * c, 3 * c, 1.4 * c],
+                 "soft")  # fmt: skip
+    back.mineral, back.bone, back.end_cortex = 0.85 * hard, "skull", 0.6 * c
+    anatomy.add(back)
+    anatomy.bone("skull", [head.skull(0, 34, -36), head.skull(0, 40, -62), head.skull(0, 28, -86)], 34 * c, 2.2 * c,
+                 1.2 * c, (2 * c, 2 * c), 0.7 * hard)  # fmt: skip
+    anatomy.bone("skull", [head.visage(0, 58, 16), head.visage(0, 57, 44), head.visage(0, 59, 74)], 22 * g, 2.2 * g,
+                 1.2 * g, (2 * g, 2 * g), 0.7 * hard)  # fmt: skip
+    for edge in (74, 87):  # the two rows of teeth as a band each
+        for side in (-1, 1):
+            anatomy.bone("teeth", [head.visage(side * 33, edge, 30), head.visage(side * 25, edge, 54),
+                         head.visage(0, edge, 68)], 6.5 * g, 4 * g, 1.2 * g, (2 * g, 0),
+                         hard * min(patient.age_months / 18, 1))  # fmt: skip
+    hyoid = level["C4"].at(0, -4 * t, 36 * t)
+    anatomy.bone("hyoid", **ball(hyoid, (16 * t, 3.4 * t, 5 * t)), cortex=1 * t, mineral=0.7 * hard)
     return anatomy
 
 
 def build_thoracic_spine(shape: Shape) -> Anatomy:
-    t, f = _scales(shape)
-    anatomy = Anatomy(extent=(250 * t, 330 * t), energy=50)
-    vertebrae = column(anatomy, shape, "C6", "L2", t, ("T7", "T8", "T9", "T10"))
-    _move(anatomy, vertebrae, 0.0, 2 * t, 0.0)
-    shares = [_place(vertebrae, level) for level in ("T2", "T7", "L2")]
-    girth = shape.vary(0.04)
-    shares[2] = shares[2] + np.array((0, 60 * t, 0))
-    _trunk(anatomy, shares, t, f * girth, [118, 134, 142, 142, 138], [82, 98, 108, 106, 98])
-    _neck_and_shoulders(anatomy, shape, vertebrae, t, 0.96 * f, 80)
-    _thorax(anatomy, shape, vertebrae, t)
-    bones_of(anatomy, shape.patient, vertebrae, t, facets=False)
-    _ribs(anatomy, shape, vertebrae, t, mineral(shape.patient))
+    patient = shape.patient
+    t = spine_scale(patient) * shape.vary(0.03)
+    f, hard = _girth(patient), mineral(patient)
+    wide, deep, heart, lift = (
+        128 * f * shape.vary(0.05),
+        92 * f * shape.vary(0.05),
+        shape.vary(0.07),
+        26 * t * shape.vary(0.2),
+    )
+    anatomy = Anatomy(extent=(250 * t, 318 * t), energy=50)
+    vertebrae = column(anatomy, shape, "C7", "L1", t, apexes=("T7", "T8", "T9"), at=(0, 0, -34 * f))
+    level = _by_level(vertebrae)
+    middle = 8 * f
+    _trunk(anatomy, [(0, -200 * t, middle - 10 * f), (0, -60 * t, middle), (0, 80 * t, middle + 4 * f),
+           (0, 220 * t, middle + 2 * f)], [1.34 * wide, 1.3 * wide, 1.2 * wide, 1.14 * wide, 1.1 * wide], [0.95 * deep,
+           1.2 * deep, 1.28 * deep, 1.26 * deep, 1.16 * deep], (0, 0), 8 * f)  # fmt: skip
+    base = float(level["T11"].centre[1])
+    _lungs(anatomy, float(level["T2"].centre[1]) - 14 * t, base + 14 * t, wide, deep, middle, heart, lift, 0.62)
+    top = float(level["C7"].centre[1])
+    anatomy.organ(
+        "air",
+        [(0, top - 30 * t, middle), level["T2"].at(2 * t, 0, 30 * t), level["T5"].at(4 * t, 0, 30 * t)],
+        8.5 * t,
+        8 * t,
+        (0, 4 * t),
+    )
+    bones_of(anatomy, patient, vertebrae, t, facets=False, dense=1.2)
+    for number in range(1, 13):
+        _rib(anatomy, level[f"T{number}"], number, wide, 0.62 * deep, t, hard, arcs=number in (4, 6, 8, 10))
+    for side in (-1, 1):
+        anatomy.bone("clavicle", [(side * 16 * t, top + 44 * t, middle + 0.8 * deep),
+                     (side * 80 * t, top + 26 * t, middle + 0.6 * deep), (side * 150 * t, top + 12 * t, middle)],
+                     [9 * t, 6 * t, 6 * t, 8 * t], [7 * t, 5 * t, 5 * t], 1.8 * t, (3 * t, 2 * t),
+                     0.8 * hard)  # fmt: skip
     return anatomy
 
 
 def build_lumbar_spine(shape: Shape) -> Anatomy:
-    t, f = _scales(shape)
-    anatomy = Anatomy(extent=(230 * t, 290 * t), energy=48)
-    vertebrae = column(anatomy, shape, "T10", "S1", t, ("L1", "L2", "L3"))
-    _move(anatomy, vertebrae, 0.0, -28 * t, -20 * t)
-    ends = [_place(vertebrae, level) for level in ("T10", "L3", "S1")]
-    ends[0], ends[2] = ends[0] - np.array((0, 40 * t, 0)), ends[2] + np.array((0, 130 * t, 12 * t))
-    girth = shape.vary(0.05)
-    _trunk(anatomy, ends, t, f * girth, [140, 138, 134, 146, 166], [98, 94, 88, 90, 94])
-    _psoas(anatomy, shape, vertebrae, t)
-    _pelvis(anatomy, shape, vertebrae[-1], t, gas=7, femora=False)
-    bones_of(anatomy, shape.patient, vertebrae, t)
-    _ribs(anatomy, shape, vertebrae, t, mineral(shape.patient))
+    patient = shape.patient
+    t = spine_scale(patient) * shape.vary(0.03)
+    f, hard = _girth(patient), mineral(patient)
+    wide, deep, flare, bend = (
+        150 * f * shape.vary(0.06),
+        108 * f * shape.vary(0.06),
+        shape.vary(0.05),
+        shape.vary(0.12),
+    )
+    psoas, curve = shape.vary(0.1), float(np.interp(patient.age_months, (0, 24, 120), (0.35, 0.7, 1.0)))
+    anatomy = Anatomy(extent=(225 * t, 292 * t), energy=50)
+    vertebrae = column(anatomy, shape, "T11", "S1", t, apexes=("L1", "L2"), at=(0, -22 * t, -26 * f))
+    level = _by_level(vertebrae)
+    _trunk(anatomy, [(0, -180 * t, 14 * f), (0, 0, 16 * f), (0, 180 * t, 6 * f)], [0.96 * wide, 0.93 * wide,
+           0.92 * wide, 1.04 * wide, 1.12 * wide], [deep, deep], (0, 0), 12 * f)  # fmt: skip
+    for side in (-1, 1):
+        # the fat beside the psoas shows its edge
+        points = [level["T12"].at(side * 27 * t, 8 * t, 4 * t), level["L3"].at(side * 47 * t * psoas, 0, 6 * t),
+                  level["S1"].at(side * 74 * t * psoas, 0, 24 * t)]  # fmt: skip
+        anatomy.organ(
+            "fat", points, [1.2 * t, 2.4 * t, 2.8 * t, 2 * t], [14 * t, 30 * t, 34 * t, 26 * t], (8 * t, 8 * t)
+        )
+        dome = float(level["T11"].centre[1]) - 8 * t
+        anatomy.organ("lung", [(side * 0.52 * wide, dome - 90 * t, 6 * f),
+                      (side * 0.6 * wide, dome + 12 * t, -18 * f)], [0.38 * wide, 0.36 * wide, 0.25 * wide],
+                      [0.7 * deep, 0.55 * deep, 0.3 * deep], (0, 30 * t))  # fmt: skip
+    _bowel(anatomy, shape, (0.66 * wide, 88 * t, 0.2 * deep), (0, 16 * t, 0.5 * deep), 17 * t, 9)
+    bones_of(anatomy, patient, vertebrae, t)
+    for number in (11, 12):
+        _rib(anatomy, level[f"T{number}"], number, 0.82 * wide, 0.5 * deep, t, hard, arcs=False)
+    sacral = level["S1"]
+    _sacrum(anatomy, sacral, t, hard, curve * bend)
+    x, y, z = sacral.at(0, 0, 0)
+    _ilia(anatomy, (x, y + 8 * t, z + 4 * t), t, hard, flare, low=False)
     return anatomy
 
 
 def build_whole_spine(shape: Shape) -> Anatomy:
-    t, f = _scales(shape)
-    anatomy = Anatomy(extent=(340 * t, 690 * t), energy=52)
-    vertebrae = column(anatomy, shape, "C4", "S1", t, ("T7", "T8", "T9", "T10", "T12", "L1", "L2"))
-    _move(anatomy, vertebrae, 0.0, -58 * t, -20 * t)
-    points = [_place(vertebrae, level) for level in ("T2", "T8", "L3")]
-    points.append(vertebrae[-1].centre + np.array((vertebrae[-1].centre[0], 190 * t, 20 * t)))
-    girth = shape.vary(0.04)
-    _trunk(anatomy, points, t, f * girth, [118, 134, 142, 140, 134, 150, 168, 170], [82, 98, 106, 100, 90, 90, 94, 90])
-    _neck_and_shoulders(anatomy, shape, vertebrae, t, 0.96 * f, 140)
-    _thorax(anatomy, shape, vertebrae, t)
-    _pelvis(anatomy, shape, vertebrae[-1], t, gas=6, femora=True)
-    bones_of(anatomy, shape.patient, vertebrae, t, facets=False, rings=False)
-    _ribs(anatomy, shape, vertebrae, t, mineral(shape.patient))
+    patient = shape.patient
+    t = spine_scale(patient) * shape.vary(0.03)
+    f, hard = _girth(patient), mineral(patient)
+    c, g = head_scales(patient)
+    wide, deep, heart, lift = (
+        128 * f * shape.vary(0.05),
+        92 * f * shape.vary(0.05),
+        shape.vary(0.07),
+        26 * t * shape.vary(0.2),
+    )
+    flare, bend, full = shape.vary(0.05), shape.vary(0.12), shape.vary(0.05)
+    curve = float(np.interp(patient.age_months, (0, 24, 120), (0.35, 0.7, 1.0)))
+    anatomy = Anatomy(extent=(330 * t, 765 * t), energy=46)
+    vertebrae = column(
+        anatomy, shape, "C2", "S1", t, apexes=("T7", "T8", "T9", "T12", "L1", "L2"), at=(0, -76 * t, -24 * f)
+    )
+    level = _by_level(vertebrae)
+    middle = float(level["T8"].centre[2]) + 44 * f
+    top, base, hip = (float(level[name].centre[1]) for name in ("C6", "T11", "S1"))
+    head_base = float(level["C2"].centre[1]) - 26 * t
+    # trunk and thighs, shoulders, neck and head
+    _trunk(anatomy, [(0, top + 30 * t, middle - 8 * f), (0, base, middle), (0, hip, middle - 14 * f),
+           (0, hip + 260 * t, middle - 24 * f)], [1.0 * wide, 1.56 * wide, 1.4 * wide, 1.14 * wide, 1.12 * wide,
+           1.22 * wide * full, 1.22 * wide, 1.1 * wide, 1.05 * wide], [0.5 * deep, 0.95 * deep, 1.2 * deep, 1.2 * deep,
+           1.16 * deep, 1.1 * deep, 0.9 * deep], (36 * t, 0), 9 * f, 0.6)  # fmt: skip
+    neck = float(level["C5"].centre[2]) + 8 * t
+    anatomy.flesh([(0, head_base - 120 * c, neck + 12 * c), (0, head_base, neck + 12 * c), (0, top + 10 * t, neck),
+                  (0, top + 70 * t, neck)], [76 * c, 77 * c, 70 * c, 57 * f, 60 * f, 110 * f], [94 * c, 92 * c, 70 * c,
+                  56 * f, 56 * f, 60 * f], (0, 20 * f), 5 * f)  # fmt: skip
+    anatomy.organ("air", [(0, head_base - 120 * c, neck + 12 * c), (0, head_base + 10 * t, neck + 10 * c)], [74 * c,
+                  75 * c, 64 * c], [90 * c, 90 * c, 66 * c], (0, 20 * t), share=0.7)  # fmt: skip
+    _lungs(anatomy, float(level["T2"].centre[1]) - 14 * t, base + 12 * t, wide, deep, middle, heart, lift, 0.5)
+    anatomy.organ(
+        "air",
+        [level["C4"].at(0, 0, 18 * t), level["T1"].at(0, 0, 26 * t), level["T5"].at(3 * t, 0, 32 * t)],
+        8.5 * t,
+        8 * t,
+        (4 * t, 4 * t),
+    )
+    _bowel(
+        anatomy,
+        shape,
+        (0.6 * wide, 80 * t, 0.2 * deep),
+        (0, 0.5 * (base + hip) + 30 * t, middle + 0.3 * deep),
+        18 * t,
+        7,
+    )
+    bones_of(anatomy, patient, vertebrae, t, facets=False, rings=False, dense=1.45)
+    for number in range(1, 13):
+        _rib(anatomy, level[f"T{number}"], number, wide, 0.62 * deep, t, hard, arcs=False)
+    sacral = level["S1"]
+    _sacrum(anatomy, sacral, t, hard, curve * bend)
+    x, y, z = sacral.at(0, 0, 0)
+    _ilia(anatomy, (x, y + 8 * t, z + 4 * t), t, hard, flare, low=True)
+    head = Head(c, g, patient.age_months / 12, hard, head_base - 40 * c, neck + 10 * c)
+    back = Solid((head.skull(0, -90, -14), head.skull(0, -10, -14), head.skull(0, 38, -30)), [73 * c, 72 * c, 60 * c],
+                 [90 * c, 91 * c, 70 * c], (0.0, 30 * c), "bone", "soft", [4.5 * c, 3 * c, 1.4 * c],
+                 "soft")  # fmt: skip
+    back.mineral, back.bone, back.end_cortex = 0.6 * hard, "skull", 0.6 * c
+    anatomy.add(back)
+    mandible(anatomy, head, 1.0, 0.0)
+    for side in (-1, 1):
+        anatomy.bone("clavicle", [(side * 16 * t, top + 78 * t, middle + 0.7 * deep),
+                     (side * 80 * t, top + 62 * t, middle + 0.5 * deep),
+                     (side * 150 * f, top + 52 * t, middle - 10 * t)], [9 * t, 6 * t, 6 * t, 8 * t], [7 * t, 5 * t,
+                     5 * t], 1.8 * t, (3 * t, 2 * t), 0.8 * hard)  # fmt: skip
     return anatomy
 
 
-_VIEWS = (View("AP"), View("lateral", turn=90))
 CERVICAL_SPINE = BodyPart("cervical_spine", build_cervical_spine, _VIEWS, sided=False)
 THORACIC_SPINE = BodyPart("thoracic_spine", build_thoracic_spine, _VIEWS, sided=False)
 LUMBAR_SPINE = BodyPart("lumbar_spine", build_lumbar_spine, _VIEWS, sided=False)
-WHOLE_SPINE = BodyPart("whole_spine", build_whole_spine, _VIEWS, sided=False)
+WHOLE_SPINE = BodyPart("whole_spine", build_whole_spine, (View("PA"), View("lateral", turn=90)), sided=False)

@@ -1,7 +1,7 @@
 """The column of vertebrae: where each one lies and which way it faces, and the bones of one.
 
-Measures are an adult man's in mm and degrees, rounded from anatomy textbooks. Ossification: the ring apophyses show from
-7 years and fuse at 17; a young child's bodies are low ovals between high discs.
+Measures are an adult man's in mm and degrees, rounded from anatomy textbooks. Ossification: the ring apophyses show
+from 7 years and fuse at 17; a young child's bodies are low ovals between high discs.
 """
 
 from dataclasses import dataclass
@@ -70,11 +70,19 @@ def spine_scale(patient: Patient) -> float:
     return length_scale(patient) * float(np.interp(patient.age_months / 12, (0, 2, 6, 12), (1.28, 1.19, 1.08, 1.0)))
 
 
-def column(anatomy: Anatomy, shape: Shape, first: str, last: str, scale: float, apexes: tuple[str, ...] = ()):
-    """The vertebrae from `first` to `last`, the middle of the stretch at the origin; `apexes` of a possible scoliosis.
+def column(
+    anatomy: Anatomy,
+    shape: Shape,
+    first: str,
+    last: str,
+    scale: float,
+    apexes: tuple[str, ...] = (),
+    at: Point = (0.0, 0.0, 0.0),
+) -> list[Vertebra]:
+    """The vertebrae from `first` to `last`, the middle of the stretch `at` a point; `apexes` of a possible scoliosis.
 
-    The tilt in the frontal plane follows a sine on either side of the apex, so its two extremes differ by the Cobb angle,
-    with a lesser swing back above and below. The bodies turn towards the convex side.
+    A scoliosis is added to the healthy child's own curve, and ends where it meets the straight spine again. Its height
+    stays, a simplification: a crooked spine is shorter. The bodies turn towards the convex side.
     """
     years = shape.patient.age_months / 12
     levels = LEVELS[LEVELS.index(first) : LEVELS.index(last) + 1]
@@ -84,25 +92,19 @@ def column(anatomy: Anatomy, shape: Shape, first: str, last: str, scale: float, 
     cobb, apex, turned = shape.offset(2.2), shape.random.uniform(0.25, 0.75), shape.offset(2.0)
     slimness, high = shape.vary(0.04), shape.vary(0.04)
     heights = [shape.vary(0.025) for _ in levels]
-    severity = shape.severity("scoliosis") if apexes else 0.0
 
     rows = [_LEVELS[level] for level in levels]
     whole = np.array([(row[2] + row[3]) * one for row, one in zip(rows, heights, strict=True)]) * scale * high
     share = np.array([row[3] / (row[2] + row[3]) for row in rows])
     disc = whole * np.minimum(share * young_disc, 0.45)
     arc = np.cumsum(whole) - whole / 2
-    apex_at, wave, rotation = arc[0] + apex * (arc[-1] - arc[0]), 130 * scale, turned
-    if severity:
-        random = np.random.default_rng(shape.findings["scoliosis"].seed)
-        apex_level = apexes[int(random.integers(len(apexes)))]
-        wave = _WAVE["L" if apex_level in ("T12", "L1", "L2", "L3") else "T"] * scale * high * random.uniform(0.92, 1.08)
-        cobb = (10 + 45 * severity) * (1 if random.random() < 0.6 else -1)
-        rotation = 0.5 * cobb
-        apex_at = arc[levels.index(apex_level)]
-    u = (arc - apex_at) / wave
-    swing = np.where(np.abs(u) < 1, 1.0, 0.35) * (np.abs(u) < 2)
-    frontal = lean - np.deg2rad(cobb / 2) * np.sin(np.pi * u) * swing
-    axial = np.deg2rad(rotation) * np.where(np.abs(u) < 1, np.cos(np.pi / 2 * np.clip(u, -1, 1)) ** 2, 0)
+    aside, slope, turn = _curve(arc, arc[0] + apex * (arc[-1] - arc[0]), 130 * scale, cobb, turned, (0.0, 0.0))
+    moved = np.zeros(len(levels))
+    if apexes and shape.severity("scoliosis"):
+        moved, more_slope, more_turn = _scoliosis(shape, levels, arc, apexes, scale * high)
+        slope, turn = slope + more_slope, turn + more_turn
+    frontal = np.arctan(slope + np.tan(lean))
+    axial = np.deg2rad(turn)
     sagittal = np.deg2rad([row[4] for row in rows]) * bend
 
     down = np.stack([np.sin(frontal) * np.cos(sagittal), np.cos(frontal) * np.cos(sagittal), np.sin(sagittal)], 1)
@@ -110,33 +112,75 @@ def column(anatomy: Anatomy, shape: Shape, first: str, last: str, scale: float, 
     face = np.cross(side, down)
     right = side * np.cos(axial)[:, None] - face * np.sin(axial)[:, None]
     front = face * np.cos(axial)[:, None] + side * np.sin(axial)[:, None]
-    bottom = np.cumsum(down * whole[:, None], 0)
-    centre = bottom - down * ((whole + disc) / 2)[:, None]
-    middle = (centre[0] + centre[-1]) / 2
-    if severity:  # the plumb line: half of the curve on either side of the film's middle
-        middle[0] = (centre[:, 0].min() + centre[:, 0].max()) / 2
-    centre = centre - middle
+    steps = np.stack([np.full(len(levels), np.tan(lean)), np.cos(sagittal), np.sin(sagittal)], 1)
+    centre = np.cumsum(steps * whole[:, None], 0) - steps * ((whole + disc) / 2)[:, None]
+    centre[:, 0] += aside
+    centre += np.array(at) - (centre[0] + centre[-1]) / 2
+    centre[:, 0] += moved
     vertebrae = [
         Vertebra(
-            level, centre[i], right[i], down[i], front[i], row[0] * scale * slimness, row[1] * scale * slimness,
-            float(whole[i] - disc[i]), float(disc[i]),
+            level,
+            centre[i],
+            right[i],
+            down[i],
+            front[i],
+            row[0] * scale * slimness,
+            row[1] * scale * slimness,
+            float(whole[i] - disc[i]),
+            float(disc[i]),
         )
         for i, (level, row) in enumerate(zip(levels, rows, strict=True))
-    ]  # fmt: skip
-    if severity:
-        curved = [one for one, place in zip(vertebrae, u, strict=True) if abs(place) < 0.8]
-        wide = [2.0 * one.half_width for one in curved]
-        deep = [2.0 * one.half_depth for one in curved]
-        anatomy.marks.append(
-            ("scoliosis", Solid(tuple(one.at(0, 0, 0) for one in curved), wide, deep, (0.0, 0.0), "bone", "soft"))
-        )
+    ]
+    if moved.any():
+        anatomy.marks.append(("scoliosis", _outline(vertebrae, moved)))
     return vertebrae
 
 
-def bones_of(anatomy: Anatomy, patient: Patient, column: list[Vertebra], scale: float, facets=True, rings=True) -> None:
-    """Body, arch and processes of each vertebra, and the ring apophyses of each disc space."""
+def _curve(arc, apex_at: float, wave: float, cobb: float, turned: float, swing_back: tuple[float, float]):
+    """Offset to the side in mm, its slope, and rotation in degrees, at these mm along the spine.
+
+    A cosine whose two steepest places, half a `wave` above and below the apex, differ by `cobb` degrees; `swing_back`
+    are the shares of it by which the spine swings to the other side above and below.
+    """
+    high = 2 * wave / np.pi * np.tan(np.deg2rad(cobb) / 2)
+    aside, slope = np.zeros(len(arc)), np.zeros(len(arc))
+    bumps = ((0.0, 1.0, 1.0), (-1.75, 0.85, -swing_back[0]), (1.75, 0.85, -swing_back[1]))
+    for middle, half, share in bumps:
+        v = np.clip(((arc - apex_at) / wave - middle) / half, -1, 1)
+        aside += share * high * (1 + np.cos(np.pi * v)) / 2
+        slope -= share * high * np.pi / (2 * wave * half) * np.sin(np.pi * v)
+    turn = turned * np.cos(np.pi / 2 * np.clip((arc - apex_at) / wave, -1, 1)) ** 2
+    return aside, slope, turn
+
+
+def _scoliosis(shape: Shape, levels: tuple[str, ...], arc, apexes: tuple[str, ...], scale: float):
+    """A curve of 10 degrees (Cobb) and more. Its own random numbers, so that the healthy twin keeps its own."""
+    random = np.random.default_rng(shape.findings["scoliosis"].seed)
+    apex = apexes[int(random.integers(len(apexes)))]
+    low = apex in ("T12", "L1", "L2")
+    wave = _WAVE["L" if low else "T"] * scale * random.uniform(0.92, 1.08)
+    cobb = (10 + 45 * shape.severity("scoliosis")) * (1 if random.random() < 0.6 else -1)
+    # the sacrum stays where it is, so a low curve swings back above it only
+    return _curve(arc, arc[levels.index(apex)], wave, cobb, 0.5 * cobb, (0.12, 0.0 if low else 0.12))
+
+
+def _outline(vertebrae: list[Vertebra], moved: np.ndarray) -> Solid:
+    """From where the main curve's vertebrae would be to where they are."""
+    main = np.abs(moved) > 0.05 * np.abs(moved).max()
+    main &= np.sign(moved) == np.sign(moved[np.abs(moved).argmax()])
+    curved = [(one, by) for one, by, seen in zip(vertebrae, moved, main, strict=True) if seen]
+    points = [(float(one.centre[0] - by / 2), float(one.centre[1]), float(one.centre[2])) for one, by in curved]
+    width = [2.2 * one.half_width + abs(by) / 2 for one, by in curved]
+    depth = [2.2 * one.half_depth for one, _ in curved]
+    return Solid(tuple(points), width, depth, (0.0, 0.0), "bone", "soft")
+
+
+def bones_of(
+    anatomy: Anatomy, patient: Patient, column: list[Vertebra], scale: float, facets=True, rings=True, dense=1.0
+) -> None:
+    """Body, arch and processes of each vertebra, and each disc's ring apophyses; `dense` scales the mineral."""
     years = patient.age_months / 12
-    hard, oval = mineral(patient), float(np.interp(years, (0, 1, 4, 8), (0.46, 0.4, 0.2, 0.09)))
+    hard, oval = dense * mineral(patient), float(np.interp(years, (0, 1, 4, 8), (0.46, 0.4, 0.2, 0.09)))
     ring = ossification(patient, 7, 17)
     for number, one in enumerate(column):
         if one.level == "C1":
@@ -187,22 +231,20 @@ def _pedicles(anatomy, one: Vertebra, x: float, half: tuple[float, float], long:
     """Seen end-on from the front, so the cortex is a ring."""
     back, y = -0.75 * one.half_depth, -0.2 * one.height
     start, end = (x, y, back), (x, y, back - long)
-    _pair(anatomy, one, start, end, half[0], half[1], min(1.9 * scale, 0.45 * half[0]), (long / 2, long / 2), 1.15 * hard)
+    _pair(
+        anatomy, one, start, end, half[0], half[1], min(1.9 * scale, 0.45 * half[0]), (long / 2, long / 2), 1.15 * hard
+    )
 
 
 def _lumbar_arch(anatomy, one: Vertebra, hard: float, scale: float, facets: bool) -> None:
     w, d, h = one.half_width, one.half_depth, one.height
     _pedicles(anatomy, one, 0.64 * w, (0.19 * w, 0.3 * h), 21 * scale, hard, scale)
     tip = (1.72 if one.level != "L5" else 1.5) * w
-    anatomy.bone(  # both transverse processes, and the laminae between them
-        one.level,
-        [one.at(-tip, -0.12 * h, -d - 8 * scale), one.at(0, 0.12 * h, -d - 16 * scale), one.at(tip, -0.12 * h, -d - 8 * scale)],
-        [2.6 * scale, 3.2 * scale, 7 * scale, 3.2 * scale, 2.6 * scale],
-        [2 * scale, 2.5 * scale, 3 * scale, 2.5 * scale, 2 * scale],
-        0.9 * scale,
-        (3 * scale, 3 * scale),
-        0.75 * hard,
-    )  # fmt: skip
+    # both transverse processes, and the laminae between them
+    anatomy.bone(one.level, [one.at(-tip, -0.12 * h, -d - 8 * scale), one.at(0, 0.12 * h, -d - 16 * scale),
+                 one.at(tip, -0.12 * h, -d - 8 * scale)], [2.6 * scale, 3.2 * scale, 7 * scale, 3.2 * scale,
+                 2.6 * scale], [2 * scale, 2.5 * scale, 3 * scale, 2.5 * scale, 2 * scale], 0.9 * scale,
+                 (3 * scale, 3 * scale), 0.75 * hard)  # fmt: skip
     if facets:
         start, end = (0.66 * w, -0.3 * h, -d - 14 * scale), (0.52 * w, 0.5 * h + 0.9 * one.disc, -d - 17 * scale)
         _pair(anatomy, one, start, end, [5 * scale, 4 * scale, 5 * scale], [6 * scale, 4 * scale, 6 * scale],
@@ -223,15 +265,10 @@ def _thoracic_arch(anatomy, one: Vertebra, hard: float, scale: float, facets: bo
     number = int(one.level[1:])
     _pedicles(anatomy, one, 0.72 * w, (0.2 * w, 0.27 * h), 15 * scale, hard, scale)
     tip = float(np.interp(number, (1, 10, 12), (36, 28, 22))) * scale
-    anatomy.bone(
-        one.level,
-        [one.at(-tip, -0.3 * h, -d - 17 * scale), one.at(0, 0.1 * h, -d - 12 * scale), one.at(tip, -0.3 * h, -d - 17 * scale)],
-        [3.8 * scale, 3 * scale, 6 * scale, 3 * scale, 3.8 * scale],
-        [3 * scale, 2.3 * scale, 2.5 * scale, 2.3 * scale, 3 * scale],
-        0.9 * scale,
-        (3 * scale, 3 * scale),
-        0.7 * hard,
-    )  # fmt: skip
+    anatomy.bone(one.level, [one.at(-tip, -0.3 * h, -d - 17 * scale), one.at(0, 0.1 * h, -d - 12 * scale),
+                 one.at(tip, -0.3 * h, -d - 17 * scale)], [3.8 * scale, 3 * scale, 6 * scale, 3 * scale, 3.8 * scale],
+                 [3 * scale, 2.3 * scale, 2.5 * scale, 2.3 * scale, 3 * scale], 0.9 * scale, (3 * scale, 3 * scale),
+                 0.7 * hard)  # fmt: skip
     if facets:
         start, end = (0.6 * w, -0.55 * h, -d - 9 * scale), (0.55 * w, 0.6 * h, -d - 12 * scale)
         _pair(anatomy, one, start, end, 4 * scale, 3 * scale, 0.9 * scale, (3 * scale, 3 * scale), 0.6 * hard)
@@ -254,17 +291,17 @@ def _cervical_arch(anatomy, one: Vertebra, hard: float, scale: float, facets: bo
     low = 0.75 if one.level == "C7" else 0.55
     # articular pillars: beside the bodies from the front, rhombs behind them from the side
     half = min(0.5 * h + 0.3 * one.disc, 9 * scale)
-    _pair(anatomy, one, (1.62 * w, y - half, -d - 4 * scale), (1.62 * w, y + half, -d - 9 * scale),
-          [6 * scale, 5 * scale, 6 * scale], [6 * scale, 6.5 * scale, 6 * scale], 1.1 * scale, (2 * scale, 2 * scale),
+    _pair(anatomy, one, (1.62 * w, y - half, -d - 4 * scale), (1.62 * w, y + half, -d - 9 * scale), [6 * scale,
+          5 * scale, 6 * scale], [6 * scale, 6.5 * scale, 6 * scale], 1.1 * scale, (2 * scale, 2 * scale),
           0.85 * hard)  # fmt: skip
     if facets:  # laminae
-        _pair(anatomy, one, (1.35 * w, y, -d - 11 * scale), (0.1 * w, y + 0.35 * h, -d - 21 * scale),
-              [5 * scale, 4.5 * scale], 2.2 * scale, 0.9 * scale, (1.5 * scale, 1 * scale), 0.7 * hard)  # fmt: skip
+        _pair(anatomy, one, (1.35 * w, y, -d - 11 * scale), (0.1 * w, y + 0.35 * h, -d - 21 * scale), [5 * scale,
+              4.5 * scale], 2.2 * scale, 0.9 * scale, (1.5 * scale, 1 * scale), 0.7 * hard)  # fmt: skip
     if one.level == "C2":  # the dens
         dens = 0.92 * h
-        anatomy.bone("C2", [one.at(0, -0.42 * h - dens, 1 * scale), one.at(0, -0.35 * h, 0)],
-                     [4.6 * scale, 5.6 * scale, 5 * scale, 7 * scale], [4.5 * scale, 5.3 * scale, 5 * scale, 6 * scale],
-                     1.1 * scale, (4 * scale, 0), hard)  # fmt: skip
+        anatomy.bone("C2", [one.at(0, -0.42 * h - dens, 1 * scale), one.at(0, -0.35 * h, 0)], [4.6 * scale,
+                     5.6 * scale, 5 * scale, 7 * scale], [4.5 * scale, 5.3 * scale, 5 * scale, 6 * scale], 1.1 * scale,
+                     (4 * scale, 0), hard)  # fmt: skip
     anatomy.bone(
         one.level,
         [one.at(0, y + 0.25 * h, -d - 17 * scale), one.at(0, y + low * h, -d - 17 * scale - 0.62 * long)],
@@ -279,9 +316,9 @@ def _cervical_arch(anatomy, one: Vertebra, hard: float, scale: float, facets: bo
 def _atlas(anatomy, one: Vertebra, hard: float, scale: float) -> None:
     """A ring without a body: the lateral masses, the anterior and the posterior arch."""
     d = one.half_depth
-    _pair(anatomy, one, (19 * scale, -9 * scale, -3 * scale), (17 * scale, 9 * scale, -3 * scale),
-          [8 * scale, 8 * scale, 7 * scale], 9 * scale, 1.2 * scale, (3 * scale, 3 * scale), 0.8 * hard)  # fmt: skip
-    anatomy.bone("C1", [one.at(0, -5 * scale, d + 4 * scale), one.at(0, 5 * scale, d + 4 * scale)],
-                 11 * scale, 3.2 * scale, 1.0 * scale, (4.9 * scale, 4.9 * scale), hard)  # fmt: skip
-    anatomy.bone("C1", [one.at(0, 0, -d - 12 * scale), one.at(0, 3 * scale, -d - 32 * scale)],
-                 14 * scale, 3.6 * scale, 1.1 * scale, (3 * scale, 3 * scale), 0.5 * hard)  # fmt: skip
+    _pair(anatomy, one, (19 * scale, -9 * scale, -3 * scale), (17 * scale, 9 * scale, -3 * scale), [8 * scale,
+          8 * scale, 7 * scale], 9 * scale, 1.2 * scale, (3 * scale, 3 * scale), 0.8 * hard)  # fmt: skip
+    anatomy.bone("C1", [one.at(0, -5 * scale, d + 4 * scale), one.at(0, 5 * scale, d + 4 * scale)], 11 * scale,
+                 3.2 * scale, 1.0 * scale, (4.9 * scale, 4.9 * scale), hard)  # fmt: skip
+    anatomy.bone("C1", [one.at(0, 0, -d - 12 * scale), one.at(0, 3 * scale, -d - 32 * scale)], 14 * scale, 3.6 * scale,
+                 1.1 * scale, (3 * scale, 3 * scale), 0.5 * hard)  # fmt: skip
