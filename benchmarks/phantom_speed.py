@@ -1,6 +1,6 @@
 """Films a second that the phantom makes on one core, by body part and over the shipped clinic.
 
-    OMP_NUM_THREADS=1 python benchmarks/phantom_speed.py --out benchmarks/results/phantom_speed.json
+OMP_NUM_THREADS=1 python benchmarks/phantom_speed.py --out benchmarks/results/phantom_speed.json
 """
 
 import argparse

@@ -63,8 +63,8 @@ class CaptionsConfig:
 
     With `source: text_or_labels` the order is: the text column; else `findings_templates` filled from the row's
     findings; else `templates` filled from the body part; else the row is skipped and listed. `text` stops after the
-    first step, `labels` leaves the first step out. `alternating` goes by batch: the text in `text_share` of them, in the
-    others a template, whose few words repeat and so teach a new tower sooner what a finding looks like.
+    first step, `labels` leaves the first step out. `alternating` goes by batch: the text in `text_share` of them, in
+    the others a template, whose few words repeat and so teach a new tower sooner what a finding looks like.
     """
 
     source: str = "text_or_labels"

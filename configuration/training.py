@@ -40,7 +40,7 @@ class ModelConfig:
         given = [name for name in ("pretrained", "text", "tokenizer") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"of model.pretrained, model.text and model.tokenizer the recipe gives {' and '.join(given) or 'none'};"
+                f"model.pretrained, model.text, model.tokenizer: the recipe gives {' and '.join(given) or 'none'};"
                 " give exactly one: pretrained to go on from a PedCLIP, text to start one from a BERT, tokenizer to "
                 "start one with a new BERT"
             )

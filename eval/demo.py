@@ -50,13 +50,15 @@ def finding_questions(name: str) -> dict[str, Question]:
     return {key: asked for key, asked in questions(question_file(name)).items() if key != "body-part"}
 
 
-def mean_finding(answers: Mapping[str, tuple[Classification, Sequence[int]]], patients: Sequence[str], seed: int):
+def mean_finding(answers: Mapping[str, tuple[Classification, list[int]]], patients: Sequence[str], seed: int):
     """The mean AUC over findings, all resampled together: each finding has its own films, patients are shared."""
-    metrics: list[Metric] = [
-        lambda weights, metric=answer.metric, rows=list(rows): metric(weights[:, rows])
-        for answer, rows in answers.values()
-    ]
+    metrics = [_among(answer.metric, rows) for answer, rows in answers.values()]
     return estimate(mean_of(metrics), patients, RESAMPLES, seed).to_dict()
+
+
+def _among(metric: Metric, rows: Sequence[int]) -> Metric:
+    """A metric over some of the films, as a function of the weights of all."""
+    return lambda weights: metric(weights[:, list(rows)])
 
 
 def ask_all(
@@ -67,7 +69,7 @@ def ask_all(
     seed: int,
     where: Mapping[str, Sequence[Any]] | None = None,
     resamples: int = RESAMPLES,
-) -> dict[str, tuple[Classification, Sequence[int]]]:
+) -> dict[str, tuple[Classification, list[int]]]:
     """Every question that the films can answer, with the numbers of the films that it is about."""
     answers = {}
     for name, question in asked.items():
@@ -80,7 +82,7 @@ def ask_all(
 
 def baselines_of(
     samples: Mapping[str, list[Sample]], asked: Mapping[str, Question], seed: int
-) -> dict[str, dict[str, tuple[Classification, Sequence[int]]]]:
+) -> dict[str, dict[str, tuple[Classification, list[int]]]]:
     """Each trivial method on each question: trained on the train split, its strength chosen on validation."""
     random = np.random.default_rng(seed)
     few = dict(samples)
@@ -88,7 +90,7 @@ def baselines_of(
     order = random.permutation(len(healthy_twins_out))[:TRAINED_ON]
     few["train"] = [healthy_twins_out[index] for index in sorted(order)]
     features = {split: _extract_in_parallel(part) for split, part in few.items()}
-    found: dict[str, dict[str, tuple[Classification, Sequence[int]]]] = {}
+    found: dict[str, dict[str, tuple[Classification, list[int]]]] = {}
     for baseline in BASELINES.values():
         if baseline.name.endswith("height"):  # every phantom film has the same size
             continue
@@ -96,8 +98,8 @@ def baselines_of(
         for name, question in asked.items():
             chosen = {split: question.select(part) for split, part in few.items()}
             classes = chosen["test"].classes
-            if min((chosen[split].labels.count(one) for split in few for one in classes), default=0) < 1:
-                continue
+            if any(one not in chosen["train"].labels for one in classes) or len(set(chosen["validation"].labels)) < 2:
+                continue  # nothing to learn it from
             train, validation, test = (
                 (features[split][baseline.name][chosen[split].indices], chosen[split].labels)
                 for split in ("train", "validation", "test")
@@ -137,7 +139,7 @@ def evaluate_demo(run: Path, seed: int = 0) -> dict[str, Any]:
         raise ValueError(f"{len(test)} test films are too few to ask about any finding; draw more patients")
     parts = prompt_classification(tested, images, body_part, data, seed=seed)
     gate = gate_accuracy(images, tested.body_parts, seed=seed)
-    trivial = baselines_of(samples, {**asked, "body-part": body_part}, seed)
+    trivial = baselines_of(samples, {**{name: asked[name] for name in answers}, "body-part": body_part}, seed)
     rows = [_row("body part", "body-part", parts.result, trivial)]
     rows += [_row(name.replace("-", " "), name, answer.result, trivial) for name, (answer, _) in answers.items()]
     means = {"PedCLIP": mean_finding(answers, patients, seed)}

@@ -37,6 +37,7 @@ def write_demo_report(run: Path, results: Mapping[str, Any]) -> None:
         "others, asked in sentences that no training report holds. The whole demo took "
         f"{results['seconds'] / 60:.1f} minutes; its largest process held {results['peak_rss_gib']:.1f} GiB.</p>",
         _headline(results),
+        _who_wins(results),
         "<h2>What it says</h2>",
         "<p>Test films, and the three findings whose prompts fit best of those that the body part can have: the score "
         "is the softmax of “there is” against “there is not”. Green: it is there.</p>",
@@ -45,8 +46,8 @@ def write_demo_report(run: Path, results: Mapping[str, Any]) -> None:
         _by_finding(rows),
         f'<div class="wide">{auc_plot(rows)}</div>',
         "<h2>Dose and age</h2>",
-        "<p>The paper's “lower dose, other anatomy”, made visible. The same test patients in the same pose at a quarter "
-        "and a sixteenth of the exposure: only the quantum noise differs. Small children have fewer bones to read.</p>",
+        "<p>The paper's “lower dose, other anatomy”, made visible. The same test patients in the same pose at a "
+        "quarter and a sixteenth of the exposure: only the quantum noise differs.</p>",
         f'<div class="wide">{_responses(results)}</div>',
         _doses_and_ages(results),
         "<h2>The gate</h2>",
@@ -64,17 +65,25 @@ def write_demo_report(run: Path, results: Mapping[str, Any]) -> None:
 
 def _headline(results: Mapping[str, Any]) -> str:
     trivial = results["finding_auc_of_baselines"]
-    part = results["rows"][0]["entries"]
+    part = {entry["method"]: shown(entry) for entry in results["rows"][0]["entries"]}
     lines = [
-        ["body part, macro AUC", shown(part[0]), *(shown(entry) for entry in part[1:])],
+        ["body part, macro AUC", *(part.get(name, "-") for name in ("PedCLIP", *trivial))],
         ["findings, mean AUC", shown(results["finding_auc"]), *(shown(value) for value in trivial.values())],
         ["gate accuracy", shown(results["gate_accuracy"]), *("-" for _ in trivial)],
     ]
     return table(["unseen patients", "PedCLIP", *trivial], lines)
 
 
+def _who_wins(results: Mapping[str, Any]) -> str:
+    own = results["finding_auc"]["value"]
+    better = [name for name, value in results["finding_auc_of_baselines"].items() if value["value"] > own]
+    if not better:
+        return "<p>No trivial method has a higher mean AUC over the findings.</p>"
+    return f"<p><strong>On the findings {text(' and '.join(better))} does better than PedCLIP.</strong></p>"
+
+
 def _by_finding(rows: Sequence[Mapping[str, Any]]) -> str:
-    methods = [entry["method"] for entry in rows[0]["entries"]]
+    methods = list(dict.fromkeys(entry["method"] for row in rows for entry in row["entries"]))
     lines = []
     for row in rows:
         by_method = {entry["method"]: entry for entry in row["entries"]}

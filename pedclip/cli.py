@@ -89,9 +89,9 @@ def parser() -> argparse.ArgumentParser:
         "phantom",
         help="generate phantom radiographs with reports: no patients, no downloads",
         description="Writes generated studies of children who never lived: films of 23 body parts, findings with "
-        "their masks, reports whose every sentence is known. It proves software, never medicine. The same settings give the "
-        "same bytes. Forms: imagefolder (PNG files and metadata.jsonl), dicom, or the exact layout of an official "
-        "data set: vindr-pcxr, chd-cxr, grazpedwri-dx, rsna-boneage, arthritis.",
+        "their masks, reports whose every sentence is known. It proves software, never medicine. The same settings "
+        "give the same bytes. Forms: imagefolder (PNG files and metadata.jsonl), dicom, or the exact layout of an "
+        "official data set: vindr-pcxr, chd-cxr, grazpedwri-dx, rsna-boneage, arthritis.",
         epilog="example: pedclip phantom films --patients 500 --masks",
     )
     phantom.add_argument("out", metavar="OUT", type=Path, help="the folder to make")

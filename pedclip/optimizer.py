@@ -29,7 +29,8 @@ def build_optimizer(model: PedCLIPModel, config: TrainConfig) -> torch.optim.Opt
         rate = text_rate if name.startswith("text_model.") else config.learning_rate
         groups.setdefault((rate, config.weight_decay if decays else 0.0), []).append(weight)
     settings = [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()]
-    adamw = torch.optim.AdamW(settings, betas=tuple(config.betas), fused=True)
+    first, second = config.betas
+    adamw = torch.optim.AdamW(settings, betas=(first, second), fused=True)
     if not matrices:
         return adamw
     muon = torch.optim.Muon(matrices, lr=config.muon_learning_rate, weight_decay=config.weight_decay)
@@ -45,7 +46,7 @@ class Together(torch.optim.Optimizer):
         # the very groups of the parts: what a schedule sets here, they use
         self.param_groups = [group for part in parts for group in part.param_groups]
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for part in self.parts:
             part.step()
 

@@ -90,7 +90,6 @@ class PairBatches:
                 drawn = iter(_shuffled_by_weight(weights, random))
         return np.array(order)
 
-
     def _in_few_parts(
         self, groups: Sequence[np.ndarray], drawn: np.ndarray, random: np.random.Generator
     ) -> Sequence[int]:

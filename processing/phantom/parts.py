@@ -21,7 +21,7 @@ PARTS: dict[str, BodyPart] = {
     )
 }  # fmt: skip
 
-# Shares of exams, up to a factor. As in the paper chest, wrist and forearm lead; the chest more: it has seven findings.
+# Shares of exams, up to a factor. As in the paper chest, wrist and forearm lead; the chest has seven findings.
 FREQUENCY = dict.fromkeys(PARTS, 1.0) | {
     "chest": 8.0,
     "wrist": 2.0,

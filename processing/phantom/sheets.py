@@ -113,7 +113,12 @@ def by_dose() -> Iterator[list[Cell]]:
 def strip() -> Iterator[list[Cell]]:
     """One row for the README: eight parts, four of them sick and outlined."""
     healthy = [("hand", 4), ("chest", 10), ("skull", 2), ("pelvis", 6)]
-    sick = [("wrist", 9, "fracture"), ("chest", 6, "pleural effusion"), ("knee", 8, "erosion"), ("elbow", 12, "joint effusion")]
+    sick = [
+        ("wrist", 9, "fracture"),
+        ("chest", 6, "pleural effusion"),
+        ("knee", 8, "erosion"),
+        ("elbow", 12, "joint effusion"),
+    ]
     yield [(film(child(part, years, 21)), f"{part}, {years} y") for part, years in healthy] + [
         (film(found, outlined=True), f"{part}, {years} y: {name}")
         for part, years, name in sick

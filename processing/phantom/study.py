@@ -124,7 +124,7 @@ def _finding(
     place = places[name][int(random.integers(len(places[name])))]
     kind = None
     if name == "fracture":
-        kinds = FRACTURE_KINDS if anatomy.sites[place].physis else FRACTURE_KINDS[:-1]
+        kinds: tuple[str, ...] = FRACTURE_KINDS if anatomy.sites[place].physis else FRACTURE_KINDS[:-1]
         if exam.body_part in ("skull", "face"):
             kinds = ("transverse", "oblique")
         kind = kinds[int(random.integers(len(kinds)))]

@@ -132,7 +132,8 @@ def _at_equal_points(solids: Sequence[Solid]) -> tuple[np.ndarray, np.ndarray, n
         for rows, values in _by_length([(one,) if isinstance(one, int | float) else tuple(one) for one in given]):
             table[rows] = np.maximum(values @ _smoothing(values.shape[1]).T, 0)
         profiles.append(table)
-    return path, *profiles
+    width, depth, cortex = profiles
+    return path, width, depth, cortex
 
 
 def _by_length(values: Sequence[Sequence]):

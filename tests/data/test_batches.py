@@ -29,7 +29,7 @@ def test_films_of_a_pair_come_in_one_batch_and_every_film_once(parts_per_batch):
         batches.set_epoch(epoch)
         found = [[pick.sample_index for pick in batch] for batch in batches]
         assert len(found) == len(batches) == 10 and all(len(batch) == 20 for batch in found)
-        assert sorted(sum(found, [])) == list(range(200))
+        assert sorted(index for batch in found for index in batch) == list(range(200))
         where = {index: number for number, batch in enumerate(found) for index in batch}
         pairs: dict[str, set] = {}
         for index, row in enumerate(rows):
@@ -47,7 +47,9 @@ def test_few_parts_come_in_one_batch():
 
 
 def test_rare_parts_are_drawn_more_often_with_pairs_too():
-    rows = samples(100) + [Sample(Path("x"), f"r{n}.png", "rib", f"r{n}", "train", row={"pair_id": None}) for n in range(5)]
+    rows = samples(100) + [
+        Sample(Path("x"), f"r{n}.png", "rib", f"r{n}", "train", row={"pair_id": None}) for n in range(5)
+    ]
     drawn: Counter = Counter()
     for epoch in range(20):
         batches = PairBatches(rows, 15, seed=0, balance=1.0, together="pair_id")

@@ -12,8 +12,8 @@ from pedclip.processing.phantom.render import build_anatomy, project_film
 from pedclip.processing.phantom.sheets import child, with_finding
 
 SIDE = 128
-# Shapes move what is around them. A collapsed lung is denser outside the air, and a bone end that is lengthened is drawn
-# anew along the whole bone.
+# Shapes move what is around them. A collapsed lung is denser outside the air, and a bone end that is lengthened is
+# drawn anew along the whole bone.
 LEAST_INSIDE = {"pneumothorax": 0.3, "joint space narrowing": 0.6}
 WIDER = 3  # pixels that an outline may be off by
 

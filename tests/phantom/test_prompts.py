@@ -32,7 +32,9 @@ def test_no_prompt_is_a_sentence_of_a_report():
         for study in studies_of(9, number)
         for sentence in study.report.sentences
     }
-    prompts = {plain(one) for asked in ASKED.values() for name in asked.classes or () for one in asked.prompts_of(name)}
+    prompts = {
+        plain(one) for asked in ASKED.values() for name in asked.classes or () for one in asked.prompts_of(name)
+    }
     assert prompts and not prompts & said
 
 

@@ -1,9 +1,9 @@
 """The one shape that everything is made of, and the list of them that makes a body part.
 
 A solid is an ellipse swept along a path: its half-width (across the path, in the frontal plane) and half-depth
-(towards the beam) may change along the path, and its ends are rounded over a given length. A straight one rounded over half its
-length at both ends is an ellipsoid. Such a solid's path length for a parallel beam has a closed form
-(processing/phantom/projection.py), so nothing is voxelised.
+(towards the beam) may change along the path, and its ends are rounded over a given length. A straight one rounded over
+half its length at both ends is an ellipsoid. Such a solid's path length for a parallel beam has a closed form
+(processing/phantom/sweep.py), so nothing is voxelised.
 
 Coordinates are millimetres of a right-sided part seen from the front: x to the right of the picture, y down the
 picture, z along the beam. The left side is the mirror image.
@@ -141,7 +141,7 @@ class Anatomy:
 
 
 def ball(centre: Point, half: tuple[float, float, float], tilt: float = 0.0) -> dict:
-    """Path, width, depth and caps of an ellipsoid: half-axes along x, y and z, turned by `tilt` degrees in the picture.
+    """Path, width, depth and caps of an ellipsoid: half-axes along x, y, z, turned by `tilt` degrees in the picture.
 
     Use it as `anatomy.organ("soft", **ball(...))`.
     """
