@@ -1,7 +1,8 @@
 """Draws patients and their studies: which parts are filmed, what is found, and the report on it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def _exam(name: str, patient: Patient, clinic: Clinic, seed: int, random: np.ran
     count = int(random.choice(len(clinic.findings), p=np.array(clinic.findings) / sum(clinic.findings)))
     chosen: list[Finding] = []
     if APPLICABLE.get(name):
-        anatomy = build_anatomy(patient, exam, seed)
+        anatomy = cache(lambda: build_anatomy(patient, exam, seed))  # a chest's places are known without it
         for _ in range(count):
             one = _finding(exam, anatomy, chosen, clinic, random)
             if one is not None:
@@ -112,7 +113,7 @@ def _exam(name: str, patient: Patient, clinic: Clinic, seed: int, random: np.ran
 
 
 def _finding(
-    exam: Exam, anatomy: Anatomy, chosen: list[Finding], clinic: Clinic, random: np.random.Generator
+    exam: Exam, anatomy: Callable[[], Anatomy], chosen: list[Finding], clinic: Clinic, random: np.random.Generator
 ) -> Finding | None:
     if APPLICABLE[exam.body_part] == ("fracture",) and random.random() > FRACTURE_ALONE:
         return None
@@ -124,7 +125,7 @@ def _finding(
     place = places[name][int(random.integers(len(places[name])))]
     kind = None
     if name == "fracture":
-        kinds: tuple[str, ...] = FRACTURE_KINDS if anatomy.sites[place].physis else FRACTURE_KINDS[:-1]
+        kinds: tuple[str, ...] = FRACTURE_KINDS if anatomy().sites[place].physis else FRACTURE_KINDS[:-1]
         if exam.body_part in ("skull", "face"):
             kinds = ("transverse", "oblique")
         kind = kinds[int(random.integers(len(kinds)))]
@@ -133,10 +134,10 @@ def _finding(
 
 def places_of(patient: Patient, exam: Exam, name: str, seed: int) -> list[str]:
     """Where this patient can have a finding."""
-    return _places(exam, build_anatomy(patient, exam, seed), name)
+    return _places(exam, lambda: build_anatomy(patient, exam, seed), name)
 
 
-def _places(exam: Exam, anatomy: Anatomy, name: str) -> list[str]:
+def _places(exam: Exam, anatomy: Callable[[], Anatomy], name: str) -> list[str]:
     if name in PLACES:
         return list(PLACES[name])
     if name == "scoliosis":
@@ -144,7 +145,7 @@ def _places(exam: Exam, anatomy: Anatomy, name: str) -> list[str]:
     if name == "hip dysplasia":
         return ["hip joint"] if exam.body_part == "hip" else ["left hip", "right hip"]
     part = PARTS[exam.body_part]  # other bones and joints may be in the picture too, half off the film
-    return [place for place in fitting_places(anatomy, name) if place in (*part.joints, *part.fractures)]
+    return [place for place in fitting_places(anatomy(), name) if place in (*part.joints, *part.fractures)]
 
 
 def _goes_with(name: str, chosen: list[Finding]) -> bool:
