@@ -65,6 +65,11 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
         drop_path_rate (`float`, *optional*, defaults to 0.0):
             Stochastic depth, in training only: how often the last layer's attention and MLP are left out for an image;
             earlier layers proportionally less. Ours, for towers that start from nothing.
+        stem_channels (`list[int]`, *optional*):
+            Widths of 3 x 3 convolutions of stride 2, each with batch norm and ReLU, that the image passes before it is
+            cut into patches (Xiao et al. 2021, arXiv 2106.14881). A patch still covers `patch_size` pixels. Ours, for
+            towers that start from nothing: they learn small signs in far fewer images. `None`: a plain ViT, as in the
+            paper.
 
     Example:
 
@@ -95,6 +100,7 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
     num_experts: int = 23
     expert_intermediate_size: int | None = None
     drop_path_rate: float | int = 0.0
+    stem_channels: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs):
         self.mobe_layers = [11] if self.mobe_layers is None else list(self.mobe_layers)
@@ -124,6 +130,12 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
             raise ValueError(
                 f"image_size is {self.image_size} and patch_size is {self.patch_size}; the image must be a whole "
                 f"number of patches wide, for example image_size={fitting}"
+            )
+        stem = self.stem_channels or ()
+        if min(stem, default=1) < 1 or self.patch_size % 2 ** len(stem):
+            raise ValueError(
+                f"stem_channels is {list(stem)} and patch_size is {self.patch_size}; each width must be at least 1, "
+                f"and as each convolution halves the image, patch_size a multiple of {2 ** len(stem)}"
             )
         wrong = [layer for layer in self.mobe_layers if not 0 <= layer < self.num_hidden_layers]
         if wrong:

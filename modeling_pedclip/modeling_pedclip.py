@@ -97,6 +97,23 @@ class PedCLIPOutput(ModelOutput):
         return tuple(self[key].to_tuple() if key in towers else self[key] for key in self.keys())
 
 
+class PedCLIPStem(nn.Sequential):
+    """Convolutions before the patches (Xiao et al. 2021): (B, channels, H, W) -> (B, C, H / 2^n, W / 2^n)."""
+
+    def __init__(self, config: PedCLIPVisionConfig):
+        layers: list[nn.Module] = []
+        channels = config.num_channels
+        for width in config.stem_channels or ():
+            convolution = nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(width), nn.ReLU()]
+            channels = width
+        super().__init__(*layers)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        # the order of memory in which a CPU's and a GPU's convolutions are fastest
+        return super().forward(input.contiguous(memory_format=torch.channels_last))
+
+
 class PedCLIPVisionEmbeddings(nn.Module):
     """Patches and the [IMG] token with their learned positions: (B, channels, height, width) -> (B, T, D)."""
 
@@ -108,9 +125,10 @@ class PedCLIPVisionEmbeddings(nn.Module):
         patches = (config.image_size // config.patch_size) ** 2
         self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
         self.position_embeddings = nn.Parameter(torch.empty(1, patches + 1, config.hidden_size))
-        self.patch_embeddings = nn.Conv2d(
-            config.num_channels, config.hidden_size, kernel_size=config.patch_size, stride=config.patch_size
-        )
+        stem = config.stem_channels or ()
+        self.stem = PedCLIPStem(config) if stem else nn.Identity()
+        channels, side = (stem or [config.num_channels])[-1], config.patch_size // 2 ** len(stem)
+        self.patch_embeddings = nn.Conv2d(channels, config.hidden_size, kernel_size=side, stride=side)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def interpolate_pos_encoding(self, height: int, width: int) -> torch.Tensor:
@@ -134,7 +152,7 @@ class PedCLIPVisionEmbeddings(nn.Module):
                 f"pixel_values is {height} x {width} and the model takes {self.image_size} x {self.image_size}; use "
                 "the model's own image processor, or pass interpolate_pos_encoding=True"
             )
-        patches = self.patch_embeddings(pixel_values).flatten(2).transpose(1, 2)
+        patches = self.patch_embeddings(self.stem(pixel_values)).flatten(2).transpose(1, 2)
         tokens = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), dim=1)
         positions = (
             self.interpolate_pos_encoding(height, width) if interpolate_pos_encoding else self.position_embeddings
@@ -344,7 +362,8 @@ class PedCLIPVisionModel(PedCLIPPreTrainedModel):
                 place = "has no place here" if target is None else f"does not fit {tuple(target.shape)}"
                 raise ValueError(
                     f"{name} of the ViT is {tuple(weight.shape)} and {place}; leave the vision_ fields as the ViT has "
-                    "them (image_size, patch_size, hidden_size, intermediate_size, expert_intermediate_size, qkv_bias)"
+                    "them (image_size, patch_size, hidden_size, intermediate_size, expert_intermediate_size, "
+                    "qkv_bias, stem_channels)"
                 )
             target.copy_(weight)
 

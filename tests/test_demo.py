@@ -8,7 +8,7 @@ import pytest
 from pedclip.card import checkout_file
 from pedclip.demo import main
 
-SMALL = ["epochs=1", "batch_size=16", "precision=fp32", "log_every=5", "model.vision_config.image_size=28"]
+SMALL = ["epochs=1", "batch_size=16", "precision=fp32", "log_every=5", "model.vision_config.image_size=32"]
 
 
 @pytest.fixture(scope="module")

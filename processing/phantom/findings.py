@@ -79,7 +79,7 @@ def _fracture(anatomy: Anatomy, finding: Finding, random: np.random.Generator) -
     side = 1.0 if random.random() < 0.5 else -1.0
     angle = random.uniform(0, 2 * np.pi)
     move = half * (0.25 + 0.7 * s)
-    slope, line, depth, reach, bulge = random.uniform(-0.15, 0.15), 0.15 + 0.17 * s, 0.95, (-1.1, 1.1), 0.06
+    slope, line, depth, reach, bulge = random.uniform(-0.15, 0.15), 0.15 + 0.25 * s, 0.95, (-1.1, 1.1), 0.06
     waves = (0.12 * half, float(random.uniform(0, 6)), float(random.uniform(5, 9)))
     if finding.kind == "oblique":
         slope = side * random.uniform(0.7, 1.1)
@@ -174,7 +174,7 @@ def _narrowing(anatomy: Anatomy, joint: Joint, severity: float, random: np.rando
     thin = max(0.45 * joint.gap, 0.007 * max(anatomy.extent))  # where the ends touch, the beam meets both
     strength = float(np.clip(joint.depth / 18.0, 0.35, 1.0))
     touching = dict(path=line, width=thin, depth=0.8 * joint.depth, caps=(thin, thin))
-    _add(anatomy, touching, strength * (0.25 + 0.5 * severity))
+    _add(anatomy, touching, strength * (0.25 + 0.8 * severity))
     room = ball(joint.centre, (1.15 * joint.width, joint.gap + 0.35 * joint.width, 1.2 * joint.depth), _tilt(joint))
     anatomy.marks.append(("joint space narrowing", _marker(room)))
 

@@ -18,9 +18,9 @@ from .report import write_report
 
 RADIOLOGISTS = 12
 TWIN = "-twin"  # ends the id of a normal twin's study
-# Where a fracture is all that there can be, it is drawn as rarely as beside the six findings of a joint: otherwise the
-# part alone would tell.
-FRACTURE_ALONE = 1 / 7
+# Where one finding is all that there can be, it is drawn more rarely, a fracture as rarely as beside the six findings
+# of a joint: otherwise the part alone would tell.
+ALONE = {"fracture": 1 / 7, "scoliosis": 0.35, "hip dysplasia": 0.35}
 HEART = CHEST_FINDINGS[3:]  # one heart has one of these shapes
 
 
@@ -33,6 +33,7 @@ class Clinic:
     findings: tuple[float, ...] = (0.40, 0.45, 0.15)  # chance that an exam has none, one or two
     severity: tuple[float, float] = (0.3, 1.0)  # drawn evenly between the two
     second_study: float = 0.25  # chance that a patient comes back
+    single_view: float = 0.2  # chance that the frontal view alone was taken
     doses: tuple[float, ...] = (1.0,)  # drawn evenly
     wording: str = "a"
 
@@ -98,7 +99,7 @@ def _exam(name: str, patient: Patient, clinic: Clinic, seed: int, random: np.ran
     part = PARTS[name]
     side = ("left", "right")[int(random.integers(2))]
     views = tuple(view.name for view in part.views)
-    if random.random() < 0.2:  # a single view was enough
+    if random.random() < clinic.single_view:
         views = views[:1]
     exam = Exam(name, side if part.sided else None, views)
     count = int(random.choice(len(clinic.findings), p=np.array(clinic.findings) / sum(clinic.findings)))
@@ -115,7 +116,8 @@ def _exam(name: str, patient: Patient, clinic: Clinic, seed: int, random: np.ran
 def _finding(
     exam: Exam, anatomy: Callable[[], Anatomy], chosen: list[Finding], clinic: Clinic, random: np.random.Generator
 ) -> Finding | None:
-    if APPLICABLE[exam.body_part] == ("fracture",) and random.random() > FRACTURE_ALONE:
+    first, *others = APPLICABLE[exam.body_part]
+    if not others and random.random() > ALONE[first]:
         return None
     places = {name: _places(exam, anatomy, name) for name in APPLICABLE[exam.body_part] if _goes_with(name, chosen)}
     names = [name for name, where in places.items() if where]

@@ -118,10 +118,10 @@ def add_pneumothorax(anatomy: Anatomy, shape: Shape, cavity: Lung, lung: Lung):
     """Air in the cavity, the smaller lung in it, and the pleura as a line at the lung's edge."""
     if lung is cavity:
         return
-    air = 0.36  # of the difference to lung: before and behind the gap the beam still meets lung and skin folds
+    air = 0.5  # of the difference to lung: before and behind the gap the beam still meets lung and skin folds
     anatomy.add(cavity.solid("air", "lung", air))
     anatomy.add(lung.solid("lung", "air", air * 1.05))  # the same tissue in less room
-    anatomy.add(lung.solid("soft", "lung", 1.0, line=1.5 * lung.scale**0.7))
+    anatomy.add(lung.solid("soft", "lung", 1.0, line=2.2 * lung.scale**0.7))
     outer = np.interp(lung.y, cavity.y, cavity.lateral)
     middle = lung.side * (outer + lung.lateral) / 2
     path = tuple(zip(middle.tolist(), lung.y.tolist(), [0.0] * len(lung.y), strict=True))
@@ -139,7 +139,7 @@ def add_effusion(anatomy: Anatomy, shape: Shape, lung: Lung):
     if not severity or _side(shape, "pleural effusion") != lung.side:
         return
     random = np.random.default_rng(shape.findings["pleural effusion"].seed)
-    above = (0.03 + 0.2 * severity) * lung.tall * random.uniform(0.85, 1.15)
+    above = (0.03 + 0.26 * severity) * lung.tall * random.uniform(0.85, 1.15)
     base = float(lung.y[-1])
     top = max(lung.dome + 0.25 * (base - lung.dome) - above, lung.y[0] + 0.3 * lung.tall)
     share = np.linspace(0, 1, 15)  # from the meniscus' tip down
@@ -180,7 +180,7 @@ def add_consolidation(anatomy: Anatomy, shape: Shape, lung: Lung):
     count = 13 + round(7 * severity)
     angle, distance = random.uniform(0, 2 * np.pi, count), np.sqrt(random.uniform(0, 1, count))
     sizes, tilts = random.uniform(0.25, 0.68, (count, 3)) * radius, random.uniform(-90, 90, count)
-    strengths = (0.2 + 0.24 * severity) * random.uniform(0.6, 1.4, count)
+    strengths = (0.2 + 0.34 * severity) * random.uniform(0.6, 1.4, count)
     for number, half in enumerate(sizes):
         y = y0 + 0.8 * radius * distance[number] * np.sin(angle[number])
         y = float(np.clip(y, lung.y[0] + 1.2 * half[1], max(lung.dome + 0.3 * half[1], lung.y[0] + 2 * half[1])))
