@@ -16,9 +16,9 @@ def thickness(projected: Projected, number: int, side: int) -> np.ndarray:
     flat, u, v = _pairs(projected, side, [number])
     out = np.zeros(side * side, np.float32)
     index, inside, _ = _lookup(projected, flat, u, side)
-    t = (v - projected.centre.ravel()[index]) / projected.half_width.ravel()[index]
+    t = (v - projected.centre.take(index)) / projected.half_width.take(index)
     q = np.where(inside, 1 - t * t, 0)
-    out[flat[1]] = 2 * projected.half_depth.ravel()[index] * np.sqrt(np.maximum(q, 0))
+    out[flat[1]] = 2 * projected.half_depth.take(index) * np.sqrt(np.maximum(q, 0))
     return out.reshape(side, side)
 
 
@@ -36,9 +36,11 @@ class Drawn:
 def draw(anatomy: Anatomy, pose: Pose, side: int, masks: bool = False, texture: np.ndarray | None = None) -> Drawn:
     """The optical depth of an anatomy. `texture` (S, S), about 0, varies the marrow like trabeculae."""
     energy = anatomy.energy
-    skin_and_muscle = project([*anatomy.skin, *anatomy.muscle], anatomy.extent, pose, side)
     layers = len(anatomy.skin)
     groups = [range(layers), range(layers, layers + len(anatomy.muscle))]
+    flesh = groups[1].stop
+    everything = project([*anatomy.skin, *anatomy.muscle, *anatomy.solids], anatomy.extent, pose, side)
+    skin_and_muscle, projected = everything.rows(slice(flesh)), everything.rows(slice(flesh, None))
     skin, muscle = _longest(skin_and_muscle, side, groups)
     whole = np.maximum(skin, muscle)
     fat, soft = attenuation("fat", energy), attenuation("soft", energy)
@@ -46,7 +48,6 @@ def draw(anatomy: Anatomy, pose: Pose, side: int, masks: bool = False, texture: 
     bone_masks: dict[str, np.ndarray] = {}
     if anatomy.solids:
         solids = anatomy.solids
-        projected = project(solids, anatomy.extent, pose, side)
         for one in anatomy.breaks:
             displace(projected, one, pose)
         outer = np.array(
@@ -63,15 +64,19 @@ def draw(anatomy: Anatomy, pose: Pose, side: int, masks: bool = False, texture: 
         )
         flat, u, v = _pairs(projected, side)
         index, inside, number = _lookup(projected, flat, u, side)
-        t = (v - projected.centre.ravel()[index]) / projected.half_width.ravel()[index]
+        off = v - projected.centre.take(index)
+        t = off / projected.half_width.take(index)
         q = np.maximum(1 - t * t, 0) * inside
-        chord = 2 * projected.half_depth.ravel()[index] * np.sqrt(q)
-        inner_a = projected.inner_width.ravel()[index]
-        t = (v - projected.centre.ravel()[index]) / np.maximum(inner_a, 1e-3)
-        inside_chord = 2 * projected.inner_depth.ravel()[index] * np.sqrt(np.maximum(1 - t * t, 0) * inside)
-        total = outer[number] * chord + inner[number] * inside_chord
+        chord = 2 * projected.half_depth.take(index) * np.sqrt(q)
+        total = outer.take(number) * chord
+        hollow = np.flatnonzero((inner != 0).take(number))
+        at = index[hollow]
+        t = off[hollow] / np.maximum(projected.inner_width.take(at), 1e-3)
+        inside_chord = np.zeros_like(chord)
+        inside_chord[hollow] = 2 * projected.inner_depth.take(at) * np.sqrt(np.maximum(1 - t * t, 0) * inside[hollow])
+        total += inner.take(number) * inside_chord
         if texture is not None:
-            total *= 1 + texture.ravel()[flat[1]] * (inside_chord > 0)
+            total *= 1 + texture.take(flat[1]) * (inside_chord > 0)
         for one in anatomy.breaks:
             here = np.flatnonzero(number == one.solid)
             across = v[here] - projected.centre.ravel()[index[here]]
@@ -86,9 +91,9 @@ def draw(anatomy: Anatomy, pose: Pose, side: int, masks: bool = False, texture: 
         marked = project([solid for _, solid in anatomy.marks], anatomy.extent, pose, side)
         flat, u, v = _pairs(marked, side)
         index, inside, number = _lookup(marked, flat, u, side)
-        t = (v - marked.centre.ravel()[index]) / marked.half_width.ravel()[index]
+        t = (v - marked.centre.take(index)) / marked.half_width.take(index)
         marks = _masks([name for name, _ in anatomy.marks], flat[1], number, inside & (t * t < 1), side)
-    return Drawn(np.maximum(depth, 0).astype(np.float32), whole, bone_masks, marks, skin_and_muscle.mm_per_pixel)
+    return Drawn(np.maximum(depth, 0).astype(np.float32), whole, bone_masks, marks, everything.mm_per_pixel)
 
 
 # ---- from tables to pixels
@@ -119,12 +124,12 @@ def _pairs(projected: Projected, side: int, numbers: Sequence[int] | None = None
     x0 = np.clip(np.ceil(np.maximum(first, first2) + start[own, 0]), 0, side).astype(np.int64)
     x1 = np.clip(np.floor(np.minimum(last, last2) + start[own, 0]) + 1, 0, side).astype(np.int64)
     line, place = _runs(np.maximum(x1 - x0, 0))
-    x = place + x0[line]
-    number = own[line]
-    dx = x.astype(np.float32) - start[number, 0]
-    u = (dx * ax[line] + (dy * ay)[line]) / length[number]
-    v = (dy * ax)[line] - dx * ay[line]
-    return (some[number], y[line].astype(np.int64) * side + x), u, v
+    x = place + x0.take(line)
+    number = own.take(line)
+    dx = x.astype(np.float32) - start[:, 0].take(number)
+    u = (dx * ax.take(line) + (dy * ay).take(line)) / length.take(number)
+    v = (dy * ax).take(line) - dx * ay.take(line)
+    return (some.take(number), y.take(line).astype(np.int64) * side + x), u, v
 
 
 def _runs(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,8 +158,8 @@ def _longest(projected: Projected, side: int, groups: Sequence[range]) -> list[n
     """The longest chord at each pixel, by group of solids (S, S): their union, exact where they lie at one depth."""
     flat, u, v = _pairs(projected, side)
     index, inside, number = _lookup(projected, flat, u, side)
-    t = (v - projected.centre.ravel()[index]) / projected.half_width.ravel()[index]
-    chord = 2 * projected.half_depth.ravel()[index] * np.sqrt(np.maximum(1 - t * t, 0) * inside)
+    t = (v - projected.centre.take(index)) / projected.half_width.take(index)
+    chord = 2 * projected.half_depth.take(index) * np.sqrt(np.maximum(1 - t * t, 0) * inside)
     chord = chord.astype(np.float32)
     longest = []
     for group in groups:

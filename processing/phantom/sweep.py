@@ -7,7 +7,7 @@ b follow from the ellipse's shape matrix; for an ellipsoid they are exact at any
 
 # Shapes: N solids, K points of a path, T entries of a profile's table
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -42,6 +42,11 @@ class Projected:
     half_depth: np.ndarray  # (N, T) mm
     inner_width: np.ndarray  # (N, T) of what lies inside the cortex; 0 where nothing does
     inner_depth: np.ndarray
+
+    def rows(self, some: slice) -> "Projected":
+        """Some of the solids; the tables are shared, not copied."""
+        shared = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Projected(**{key: one[some] if isinstance(one, np.ndarray) else one for key, one in shared.items()})
 
 
 def project(solids: Sequence[Solid], extent: tuple[float, float], pose: Pose, side: int) -> Projected:
