@@ -13,7 +13,7 @@ td.best{font-weight:600} img{max-width:100%;height:auto} .wide img{max-width:non
 .films{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.8rem} figure{margin:0}
 figure img{width:100%;image-rendering:auto;background:#000} figcaption{font-size:.8rem;line-height:1.35}
 ol{margin:.2rem 0 0;padding-left:1.2rem} li.there{color:#1a7f37;font-weight:600}
-code{overflow-wrap:anywhere}
+p,li,code{overflow-wrap:anywhere}
 """
 
 
