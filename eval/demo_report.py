@@ -40,7 +40,7 @@ def write_demo_report(run: Path, results: Mapping[str, Any]) -> None:
         _who_wins(results),
         "<h2>What it says</h2>",
         "<p>Test films, and the three findings whose prompts fit best of those that the body part can have: the score "
-        "is the softmax of “there is” against “there is not”. Green: it is there.</p>",
+        "is the softmax of “there is this finding” against “no finding”. Green: it is there.</p>",
         _examples(run),
         "<h2>By finding</h2>",
         _by_finding(rows),
