@@ -45,8 +45,8 @@ class Projected:
 
     def rows(self, some: slice) -> "Projected":
         """Some of the solids; the tables are shared, not copied."""
-        shared = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Projected(**{key: one[some] if isinstance(one, np.ndarray) else one for key, one in shared.items()})
+        tables = {f.name: getattr(self, f.name)[some] for f in fields(self) if f.name != "mm_per_pixel"}
+        return Projected(mm_per_pixel=self.mm_per_pixel, **tables)
 
 
 def project(solids: Sequence[Solid], extent: tuple[float, float], pose: Pose, side: int) -> Projected:
