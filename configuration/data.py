@@ -159,7 +159,6 @@ class DataConfig:
     class_folders: str = "body_part"  # what sub-folders mean in a folder without metadata
     balance: float = 0.0  # body parts are drawn by count ** (1 - balance): 0 as they come, 1 all equally often
     together: str | None = None  # samples equal in this column come in one batch: studies, or pairs sick and healthy
-    parts_per_batch: int | None = None  # ours; null: as they come; fewer body parts in a batch are harder negatives
     cache_gib: float = 2.0  # decoded images kept in memory; the rest are decoded at every use
 
     def __post_init__(self):
@@ -169,8 +168,6 @@ class DataConfig:
             raise ValueError(f"data.class_folders is {self.class_folders!r}; choose one of {', '.join(CLASS_FOLDERS)}")
         if not 0 <= self.balance <= 1:
             raise ValueError(f"data.balance is {self.balance}; it goes from 0 (as they come) to 1 (equally often)")
-        if self.parts_per_batch is not None and self.parts_per_batch < 1:
-            raise ValueError(f"data.parts_per_batch is {self.parts_per_batch}; at least 1, or null for any number")
         if self.cache_gib < 0:
             raise ValueError(f"data.cache_gib is {self.cache_gib}; 0 keeps nothing in memory, below 0 means nothing")
 

@@ -25,7 +25,6 @@ class PairBatches:
     the same ones. The last, smaller batch is left out: it would have fewer negatives.
 
     Samples that hold the same value in the column `together` come in the same batch, as each other's hard negatives.
-    With `parts_per_batch` a batch holds films of so many body parts only: the negatives differ by what is found.
     """
 
     def __init__(
@@ -35,7 +34,6 @@ class PairBatches:
         seed: int,
         balance: float = 0.0,
         together: str | None = None,
-        parts_per_batch: int | None = None,
     ):
         if batch_size > len(samples):
             raise ValueError(f"batch_size is {batch_size} and there are {len(samples)} samples; take a smaller batch")
@@ -46,10 +44,6 @@ class PairBatches:
         counts = Counter(sample.body_part for sample in samples)
         self.weights = np.array([counts[sample.body_part] ** -balance for sample in samples])
         self.groups = _groups(samples, together, batch_size)
-        self.parts_per_batch = parts_per_batch
-        if parts_per_batch is not None:
-            self.groups = self.groups or [np.array([number]) for number in range(len(samples))]
-        self.part_of = [sample.body_part for sample in samples]
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -74,7 +68,7 @@ class PairBatches:
         random = np.random.default_rng([self.seed, self.epoch])
         weights = np.array([self.weights[group].mean() for group in groups])
         waiting: deque[np.ndarray] = deque()
-        drawn = iter(self._in_few_parts(groups, _shuffled_by_weight(weights, random), random))
+        drawn = iter(_shuffled_by_weight(weights, random))
         order: list[int] = []
         while len(order) < len(self) * self.batch_size:
             room = self.batch_size - len(order) % self.batch_size
@@ -89,26 +83,6 @@ class PairBatches:
             else:  # rare parts are drawn more often, in smaller groups
                 drawn = iter(_shuffled_by_weight(weights, random))
         return np.array(order)
-
-    def _in_few_parts(
-        self, groups: Sequence[np.ndarray], drawn: np.ndarray, random: np.random.Generator
-    ) -> Sequence[int]:
-        """The drawn groups, those of one part in runs that fill a batch's share; the runs in random order."""
-        if self.parts_per_batch is None:
-            return drawn.tolist()
-        room = -(-self.batch_size // self.parts_per_batch)
-        runs: list[list[int]] = []
-        open_runs: dict[str | None, list[int]] = {}
-        filled: Counter = Counter()
-        for number in drawn.tolist():
-            part = self.part_of[int(groups[number][0])]
-            if part not in open_runs or filled[part] + len(groups[number]) > room:
-                open_runs[part] = []
-                runs.append(open_runs[part])
-                filled[part] = 0
-            open_runs[part].append(number)
-            filled[part] += len(groups[number])
-        return [number for place in random.permutation(len(runs)) for number in runs[place]]
 
 
 def _groups(samples: Sequence[Sample], together: str | None, batch_size: int) -> list[np.ndarray] | None:

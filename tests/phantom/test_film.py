@@ -32,10 +32,6 @@ def test_the_variance_of_the_counts_is_their_mean_and_relative_noise_falls_with_
     assert mean.mean() == pytest.approx(1000 * dose, rel=0.01)
     counts = np.stack([np.random.default_rng(seed).poisson(mean) for seed in range(30)])
     assert counts.var(0, ddof=1).mean() / counts.mean() == pytest.approx(1, rel=0.03)
-    # on the film itself: the log response turns relative noise into grey values, before the window's own stretch
-    films = [expose(depth, tissue, replace(PLAIN, dose=dose, seed=seed)).astype(float) for seed in range(4)]
-    spread = np.std(np.stack(films)[:, 30:90, 30:90])
-    assert spread > 0
 
 
 def test_a_quarter_of_the_dose_doubles_the_noise_of_the_film():
