@@ -18,6 +18,7 @@ from .demo import DOSES
 from .embeddings import ModelUnderTest, load_model
 from .page import listing, page, table, text
 from .plots import auc_plot, confusion_plot, response_plot, training_plot
+from .prompt_classification import logits_of
 from .prompts import question_file, questions
 from .tasks import shown
 
@@ -152,9 +153,8 @@ def _card(tested: ModelUnderTest, sample: Sample, asked: Mapping[str, Any], data
     for question in asked.values():
         if sample.body_part not in question.rows["body_part"]:
             continue
-        there, not_there = (tested.embed_texts(question.prompts_of(name)).mean(0) for name in question.classes)
-        logit = tested.temperature_factor * float(images.embeds[0] @ (there - not_there))
-        scores.append((logit, next(iter(question.classes))))
+        there, not_there = logits_of(tested, images, question, [0], list(question.classes), data)[0]
+        scores.append((float(there - not_there), next(iter(question.classes))))
     gate = images.gates[-1][0]
     said = []
     for logit, name in sorted(scores, reverse=True)[:3]:

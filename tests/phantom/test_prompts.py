@@ -33,7 +33,11 @@ def test_no_prompt_is_a_sentence_of_a_report():
         for sentence in study.report.sentences
     }
     prompts = {
-        plain(one) for asked in ASKED.values() for name in asked.classes or () for one in asked.prompts_of(name)
+        plain(one)
+        for asked in ASKED.values()
+        for name in asked.classes or ()
+        for part in asked.rows["body_part"]
+        for one in asked.prompts_of(name, body_part=part)
     }
     assert prompts and not prompts & said
 

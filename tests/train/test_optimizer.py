@@ -5,8 +5,9 @@ from copy import deepcopy
 import pytest
 import torch
 
-from pedclip.configuration.training import load_recipe
-from pedclip.optimizer import Together, build_optimizer
+from pedclip.configuration.data import DataConfig
+from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
+from pedclip.optimizer import MuonOfConvolutions, Together, build_optimizer
 from pedclip.train import build_model
 
 
@@ -24,6 +25,46 @@ def test_every_parameter_is_in_one_group_and_matrices_go_to_muon(muon):
     of_muon = {named[id(weight)] for weight in optimizer.parts[0].param_groups[0]["params"]}
     assert any("q_proj" in name or "query" in name for name in of_muon)
     assert not any("embeddings" in name or "experts" in name for name in of_muon)
+
+
+def test_convolutions_of_features_are_matrices_and_those_of_pixels_are_not(make_model):
+    model = make_model(vision={"image_size": 32, "patch_size": 8, "stem_channels": [8, 16]})
+    config = TrainConfig(
+        model=ModelConfig(tokenizer="x"),
+        output="x",
+        data=DataConfig(path="x"),
+        optimizer="muon",
+        muon_learning_rate=0.05,
+    )
+    optimizer = build_optimizer(model, config)
+    named = {id(weight): name for name, weight in model.named_parameters()}
+    muon = optimizer.parts[0]
+    assert sorted(named[id(weight)] for weight in muon.matrices) == [
+        "vision_model.embeddings.patch_embeddings.weight",
+        "vision_model.embeddings.stem.3.weight",
+    ]
+    assert {named[id(weight)] for group in optimizer.parts[1].param_groups for weight in group["params"]} >= {
+        "vision_model.embeddings.stem.0.weight"
+    }
+
+
+def test_a_convolution_steps_as_the_matrix_it_is():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(6, 4, 3, 3).to(memory_format=torch.channels_last))
+    matrix = torch.nn.Parameter(weight.detach().reshape(6, 36).clone())
+    ours = MuonOfConvolutions([weight], lr=0.05, weight_decay=0.1)
+    theirs = torch.optim.Muon([matrix], lr=0.05, weight_decay=0.1)
+    for number in range(4):
+        if number == 2:  # a saved and loaded state, and weights that were moved
+            weight.data = weight.data.clone()
+            ours.load_state_dict(deepcopy(ours.state_dict()))
+        weight.grad = weight.detach() ** 2
+        matrix.grad = matrix.detach() ** 2
+        ours.step()
+        theirs.step()
+        torch.testing.assert_close(weight.detach().reshape(6, 36), matrix.detach(), rtol=0, atol=0)
+    ours.zero_grad()
+    assert weight.grad is None
 
 
 def test_it_steps_as_its_parts_do_and_a_schedule_reaches_them(muon):
