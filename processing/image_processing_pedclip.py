@@ -1,7 +1,5 @@
 # Copyright 2026 The PedCLIP contributors. Licensed under the Apache License, Version 2.0.
-"""From a radiograph to the model's pixels: resize, or fit and pad; grey to three channels; normalize."""
-
-import os
+"""From a radiograph in any form to the model's pixels: display range, size (stretched or padded), three channels."""
 
 import numpy as np
 import torch
@@ -12,6 +10,8 @@ from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import auto_docstring
 
 from ..configuration.hub_folder_pedclip import SelfContainedMixin
+from .reading_pedclip import as_image
+from .resampling_pedclip import resize_deep
 
 
 class PedCLIPImageProcessorKwargs(ImagesKwargs, total=False):
@@ -44,26 +44,13 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
         self.auto_map = {"AutoImageProcessor": "image_processing_pedclip.PedCLIPImageProcessor"}
 
     def fetch_images(self, image_url_or_urls):
-        """Adds to transformers' paths, URLs and base64 text: `os.PathLike`, and grey arrays without a channel axis."""
-        if isinstance(image_url_or_urls, list | tuple):
-            return [self.fetch_images(image) for image in image_url_or_urls]
-        if isinstance(image_url_or_urls, os.PathLike):
-            image_url_or_urls = os.fspath(image_url_or_urls)
-        if isinstance(image_url_or_urls, np.ndarray | torch.Tensor) and image_url_or_urls.ndim == 2:
-            return image_url_or_urls[None]
-        return super().fetch_images(image_url_or_urls)
+        """Any form of an image in its display range: path, web address, base64, bytes, DICOM, PIL, array, or lists."""
+        return as_image(image_url_or_urls)
 
     def convert_to_rgb(self, image: ImageInput, **kwargs) -> ImageInput:
-        """As in transformers, and an array of one channel becomes three equal ones."""
-        if isinstance(image, Image.Image) and image.mode.startswith(("I", "F")):
-            # PIL would clip the values above 255 and make the picture white
-            raise ValueError(f"the image has more than 8 bits (mode {image.mode}), not handled yet; scale it down")
-        # a tensor comes here from transformers 5.20 alone, and has to stay one
+        """As in transformers, but that a grey image stays grey here and gets its three channels after the resizing."""
         if isinstance(image, np.ndarray | torch.Tensor) and image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
-            channel_axis = 0 if image.shape[0] == 1 else 2
-            if isinstance(image, torch.Tensor):
-                return image.repeat_interleave(3, dim=channel_axis)
-            return np.repeat(image, 3, axis=channel_axis)
+            return image
         return super().convert_to_rgb(image, **kwargs)  # which channel is last: from transformers 5.21 on
 
     def resize(
@@ -71,17 +58,28 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
     ) -> np.ndarray:
         """Stretches the image (C, H, W) to `size`, or fits it in and pads with black."""
         if not keep_aspect_ratio:
-            return super().resize(image=image, size=size, resample=resample, **kwargs)
+            return self._stretch(image, size, resample, **kwargs)
         if not (size.height and size.width):
             raise ValueError(f"keep_aspect_ratio=True needs size with 'height' and 'width', and got {dict(size)}")
         height, width = image.shape[-2:]
         scale = min(size.height / height, size.width / width)
         fitted = SizeDict(height=max(1, round(height * scale)), width=max(1, round(width * scale)))
-        image = super().resize(image=image, size=fitted, resample=resample, **kwargs)
+        image = self._stretch(image, fitted, resample, **kwargs)
         missing_rows, missing_columns = size.height - fitted.height, size.width - fitted.width
         rows = (missing_rows // 2, missing_rows - missing_rows // 2)
         columns = (missing_columns // 2, missing_columns - missing_columns // 2)
         return np.pad(image, ((0, 0), rows, columns))
+
+    def _stretch(self, image: np.ndarray, size: SizeDict, resample, **kwargs) -> np.ndarray:
+        """8 bits as transformers does it; what has more keeps it, where transformers would go through 8 bits."""
+        if image.dtype == np.uint8 or not (size.height and size.width):
+            return super().resize(image=image, size=size, resample=resample, **kwargs)
+        method = Image.Resampling(int(self.resample if resample is None else resample))
+        channels = [np.ascontiguousarray(channel, dtype=np.float32) for channel in image]
+        resized = np.stack([resize_deep(channel, size.height, size.width, method) for channel in channels])
+        # bicubic overshoots at edges; the range is 0..255, or 0..1 where the caller's own array has that
+        low, high = float(image.min()), float(image.max())
+        return np.clip(resized, min(low, 0.0), max(high, 255.0 if high > 1 else 1.0))
 
     def _preprocess(self, images: list[np.ndarray], do_resize: bool, size: SizeDict, resample, **kwargs):
         keep_aspect_ratio = kwargs.pop("keep_aspect_ratio", False)
@@ -90,6 +88,8 @@ class PedCLIPImageProcessor(SelfContainedMixin, PilBackend):
                 self.resize(image=image, size=size, resample=resample, keep_aspect_ratio=keep_aspect_ratio)
                 for image in images
             ]
+        if kwargs.get("do_convert_rgb"):
+            images = [np.repeat(image, 3, axis=0) if image.shape[0] == 1 else image for image in images]
         return super()._preprocess(images, do_resize=False, size=size, resample=resample, **kwargs)
 
 

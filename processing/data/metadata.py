@@ -10,7 +10,7 @@ from typing import Any
 from ...configuration.data import DataConfig
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm", ".dicom")
 
 
 def read_rows(config: DataConfig) -> list[dict[str, Any]]:

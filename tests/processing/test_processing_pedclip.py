@@ -263,9 +263,3 @@ def test_the_processor_of_a_real_bert_reads_reports(minilm_folder, tmp_path):
 
     assert tokens["input_ids"].shape == (2, 120)
     assert processor.tokenizer.decode(tokens["input_ids"][1], skip_special_tokens=True) == "normal."
-
-
-def test_a_picture_of_16_bits_is_refused_and_not_made_white(processor):
-    deep = Image.fromarray(np.full((30, 30), 4000, dtype=np.uint16))
-    with pytest.raises(ValueError, match="more than 8 bits"):
-        processor.image_processor(deep, return_tensors="pt")
