@@ -50,7 +50,8 @@ from pedclip.optimizer import build_optimizer, learning_rate_share
 from pedclip.processing.data.batches import PairBatches, Pick
 from pedclip.processing.data.captions import Captions
 from pedclip.processing.data.dataset import PairCollator, PairDataset
-from pedclip.processing.data.folder import read_folder
+from pedclip.processing.data.samples import read_samples
+from pedclip.processing.data.shards import ShardSamples
 from pedclip.run_folder import JsonLinesTracker, remember_recipe, replace_folder, whole_checkpoint
 
 logger = logging.getLogger("pedclip.train")
@@ -205,13 +206,14 @@ def train(config: TrainConfig) -> Path:
     set_seed(config.seed, device_specific=True)  # dropout differs between processes
 
     is_main = accelerator.is_main_process
-    samples = read_folder(config.data, split="train", skipped_file=output / "skipped_rows.jsonl" if is_main else None)
+    samples = read_samples(config.data, split="train", skipped_file=output / "skipped_rows.jsonl" if is_main else None)
     if is_main:
-        rows = read_folder(config.data, split="validation", skipped_file=output / "skipped_validation_rows.jsonl")
+        rows = read_samples(config.data, split="validation", skipped_file=output / "skipped_validation_rows.jsonl")
         held_out = PairDataset(rows, processor, config.data, body_parts)
     labels = Captions(config.data).training_labels(samples)
     facts = CardFacts(**dataclasses.asdict(config.card))
-    batches = PairBatches(samples, config.batch_size, config.seed, config.data.balance, config.data.together)
+    blocks = samples.blocks if isinstance(samples, ShardSamples) else None
+    batches = PairBatches(samples, config.batch_size, config.seed, config.data.balance, config.data.together, blocks)
     share = ShareOfBatches(batches, rank, processes)
     loader = DataLoader(
         PairDataset(samples, processor, config.data, body_parts),

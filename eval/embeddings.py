@@ -60,7 +60,7 @@ class ModelUnderTest:
         collator = PairCollator(self.processor, data)
         embeds, gates = [], []
         for first in range(0, len(dataset), BATCH):
-            items = [dataset[index] for index in range(first, min(first + BATCH, len(dataset)))]
+            items = dataset.__getitems__(range(first, min(first + BATCH, len(dataset))))
             pixel_values = collator.pixel_values(items).to(self.model.logit_scale.device)
             # patches of the last layer are not used here, and leaving them out saves most of the experts' work
             out = self.model.get_image_features(pixel_values=pixel_values, img_token_only=True)
@@ -74,7 +74,7 @@ class ModelUnderTest:
 class EmbeddedImages:
     """Images as a model sees them."""
 
-    samples: list[Sample]
+    samples: Sequence[Sample]
     embeds: np.ndarray  # (N, D), normalised
     gates: list[np.ndarray]  # (N, E) for each MoBE layer: how much each expert is involved; sums to 1
     experts: list[int]  # each image's own, or -100

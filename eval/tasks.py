@@ -11,8 +11,8 @@ from typing import Any
 
 from ..configuration.data import DataConfig
 from ..configuration.training import load_recipe
-from ..processing.data.folder import read_folder
 from ..processing.data.sample import Sample
+from ..processing.data.samples import image_bytes, read_samples
 from .embeddings import EmbeddedImages, ModelUnderTest, load_model
 from .gate import gate_accuracy
 from .prompt_classification import prompt_classification
@@ -93,7 +93,7 @@ def run_task(
         raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}")
     config = data_config(data)
     tested = model if isinstance(model, ModelUnderTest) else load_model(model)
-    samples = read_folder(config, split=split, need_caption=False)
+    samples = read_samples(config, split=split, need_caption=False)
     images = tested.embed_images(samples, config)
     result = TASKS[name].method(name, tested, images, Settings(config, where, resamples, seed))
     return {
@@ -131,9 +131,9 @@ def provenance(samples: Sequence[Sample], seed: int, resamples: int) -> dict[str
 def data_hash(samples: Sequence[Sample]) -> str:
     """SHA-256 over every image's bytes and metadata row, in the order of file names."""
     total = hashlib.sha256()
-    for sample in sorted(samples, key=lambda sample: sample.file_name):
+    for index, sample in sorted(enumerate(samples), key=lambda numbered: numbered[1].file_name):
         total.update(json.dumps([sample.file_name, dict(sample.row)], sort_keys=True, default=str).encode())
-        total.update(hashlib.sha256(sample.path.read_bytes()).digest())
+        total.update(hashlib.sha256(image_bytes(samples, index)).digest())
     return total.hexdigest()
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from .sample import Sample
 
+BLOCKS_AT_ONCE = 8
+
 
 class Pick(NamedTuple):
     """A sample's place in the training, so that whatever is drawn for it depends on that place alone."""
@@ -25,6 +27,9 @@ class PairBatches:
     the same ones. The last, smaller batch is left out: it would have fewer negatives.
 
     Samples that hold the same value in the column `together` come in the same batch, as each other's hard negatives.
+
+    Where samples lie in blocks that are read as a whole (row groups of shards), the blocks are shuffled, and samples
+    only within BLOCKS_AT_ONCE of them: else every image would cost the reading of its block.
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class PairBatches:
         seed: int,
         balance: float = 0.0,
         together: str | None = None,
+        blocks: np.ndarray | None = None,
     ):
         if batch_size > len(samples):
             raise ValueError(f"batch_size is {batch_size} and there are {len(samples)} samples; take a smaller batch")
@@ -44,6 +50,7 @@ class PairBatches:
         counts = Counter(sample.body_part for sample in samples)
         self.weights = np.array([counts[sample.body_part] ** -balance for sample in samples])
         self.groups = _groups(samples, together, batch_size)
+        self.blocks = blocks
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -61,14 +68,25 @@ class PairBatches:
             ]
 
     def _order(self) -> np.ndarray:
-        return _shuffled_by_weight(self.weights, np.random.default_rng([self.seed, self.epoch]))
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = _shuffled_by_weight(self.weights, random)
+        return order if self.blocks is None else order[np.argsort(self._pools(random)[order], kind="stable")]
+
+    def _pools(self, random: np.random.Generator) -> np.ndarray:
+        """For each sample when its block is read: the blocks' order is random, BLOCKS_AT_ONCE have the same turn."""
+        turns = random.permutation(int(self.blocks.max()) + 1)  # type: ignore[union-attr]
+        return turns[self.blocks] // BLOCKS_AT_ONCE
 
     def _grouped_order(self, groups: Sequence[np.ndarray]) -> np.ndarray:
         """Whole groups one after another, so that none lies across the end of a batch while another one fits there."""
         random = np.random.default_rng([self.seed, self.epoch])
         weights = np.array([self.weights[group].mean() for group in groups])
         waiting: deque[np.ndarray] = deque()
-        drawn = iter(_shuffled_by_weight(weights, random))
+        in_turn = _shuffled_by_weight(weights, random)
+        if self.blocks is not None:
+            pools = self._pools(random)[[group[0] for group in groups]]
+            in_turn = in_turn[np.argsort(pools[in_turn], kind="stable")]
+        drawn = iter(in_turn)
         order: list[int] = []
         while len(order) < len(self) * self.batch_size:
             room = self.batch_size - len(order) % self.batch_size

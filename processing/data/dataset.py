@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -15,6 +16,7 @@ from .batches import Pick
 from .body_parts import expert_indices
 from .captions import Captions, template_number
 from .sample import Sample
+from .shards import ShardSamples
 
 
 class Item(NamedTuple):
@@ -32,35 +34,45 @@ class PairDataset(Dataset):
     `dataset[3]` is the fourth sample as it is; `dataset[Pick(...)]`, which PairBatches yields, is the same for
     training. Images are decoded once and kept in the resized form, grey ones as one channel, as 8-bit numbers where
     that loses nothing, until `config.cache_gib` are full (a grey 224 x 224 image takes 49 KiB); the rest are decoded
-    at every use.
+    at every use, and so are all images of shards.
     """
 
     def __init__(self, samples: Sequence[Sample], processor: Any, config: DataConfig, body_parts: Sequence[str]):
-        self.samples = list(samples)
+        streamed = isinstance(samples, ShardSamples)
+        self.samples = samples if streamed else list(samples)
         self.image_processor = processor.image_processor
         self.body_part = expert_indices(
             (sample.body_part for sample in self.samples), body_parts, config.body_part_experts
         )
         self._kept: dict[int, torch.Tensor] = {}
-        self._room = int(config.cache_gib * 2**30)
-        self._fill()
+        self._room = 0 if streamed else int(config.cache_gib * 2**30)
+        if self._room:
+            self._fill()
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, pick: int | Pick) -> Item:
-        index, place = (pick.sample_index, pick) if isinstance(pick, Pick) else (pick, None)
-        pixels = self._kept[index] if index in self._kept else self._decode(index)
-        return Item(pixels, self.body_part[index], self.samples[index], place)
+        return self.__getitems__([pick])[0]
 
-    def _decode(self, index: int) -> torch.Tensor:
-        pixels = self.image_processor(
-            images=str(self.samples[index].path), do_rescale=False, do_normalize=False, return_tensors="pt"
-        ).pixel_values[0]
-        if bool((pixels[1:] == pixels[:1]).all()):
-            pixels = pixels[:1]
-        eight_bit = pixels.to(torch.uint8)
-        return eight_bit.clone() if bool((eight_bit == pixels).all()) else pixels.float()
+    def __getitems__(self, picks: Sequence[int | Pick]) -> list[Item]:
+        """A batch, which is what a DataLoader asks for."""
+        indices = [pick.sample_index if isinstance(pick, Pick) else pick for pick in picks]
+        unread = [index for index in dict.fromkeys(indices) if index not in self._kept]
+        pixels = self._kept | dict(zip(unread, self._decode(unread), strict=True)) if unread else self._kept
+        return [
+            Item(pixels[index], self.body_part[index], self.samples[index], pick if isinstance(pick, Pick) else None)
+            for index, pick in zip(indices, picks, strict=True)
+        ]
+
+    def _decode(self, indices: Sequence[int]) -> list[torch.Tensor]:
+        sources = [
+            self.samples.content(index) if isinstance(self.samples, ShardSamples) else str(self.samples[index].path)
+            for index in indices
+        ]
+        settings = {"do_rescale": False, "do_normalize": False, "do_convert_rgb": False}
+        found = (torch.from_numpy(array) for array in self.image_processor(images=sources, **settings).pixel_values)
+        return [_smallest(pixels) for pixels in found]
 
     def _fill(self) -> None:
         """Decodes in groups, so that a set larger than the room stops soon after it is full."""
@@ -68,11 +80,22 @@ class PairDataset(Dataset):
         with ThreadPoolExecutor(workers) as threads:
             for first in range(0, len(self.samples), 64):
                 indices = range(first, min(first + 64, len(self.samples)))
-                for index, pixels in zip(indices, threads.map(self._decode, indices), strict=True):
+                decoded = threads.map(lambda index: self._decode([index])[0], indices)
+                for index, pixels in zip(indices, decoded, strict=True):
                     self._room -= pixels.nbytes
                     if self._room < 0:
                         return
                     self._kept[index] = pixels
+
+
+def _smallest(pixels: torch.Tensor) -> torch.Tensor:
+    """One channel where all are equal, 8 bits where all are whole numbers."""
+    if len(pixels) == 3 and bool((pixels[1:] == pixels[:1]).all()):
+        pixels = pixels[:1].clone()
+    if pixels.dtype == torch.uint8:
+        return pixels
+    eight_bit = pixels.to(torch.uint8)
+    return eight_bit if bool((eight_bit == pixels).all()) else pixels.float()
 
 
 class PairCollator:
@@ -103,14 +126,26 @@ class PairCollator:
     def pixel_values(self, items: Sequence[Item]) -> torch.Tensor:
         """The images alone, as the model takes them (B, 3, H, W)."""
         channels = max(item.pixels.shape[0] for item in items)
-        pixels = torch.stack([item.pixels.expand(channels, -1, -1).float() for item in items])
-        settings = self.processor.image_processor
-        if settings.do_rescale:
-            # in 64 bits first, as transformers does it: the last bit differs otherwise
-            pixels = pixels.double().mul_(settings.rescale_factor).float()
+        pixels = torch.stack([item.pixels.expand(channels, -1, -1) for item in items])
         picks = [item.pick for item in items if item.pick is not None]
         if picks and self.augment.enabled:
-            pixels = augment(pixels, self.augment, [self._generator(pick) for pick in picks])
+            rescaled = self._rescaled(pixels)
+            return self._normalized(augment(rescaled, self.augment, [self._generator(pick) for pick in picks]))
+        if pixels.dtype != torch.uint8 or channels > 1:
+            return self._normalized(self._rescaled(pixels))
+        shades = torch.arange(256, dtype=torch.uint8).view(1, 1, 1, -1)
+        table = self._normalized(self._rescaled(shades))[0, :, 0]  # (3, 256): what each grey becomes
+        if not bool((table == table[0]).all()):
+            return self._normalized(self._rescaled(pixels))
+        return torch.from_numpy(np.take(table[0].numpy(), pixels.numpy())).expand(-1, 3, -1, -1)
+
+    def _rescaled(self, pixels: torch.Tensor) -> torch.Tensor:
+        settings = self.processor.image_processor
+        # in 64 bits first, as transformers does it: the last bit differs otherwise
+        return pixels.double().mul_(settings.rescale_factor).float() if settings.do_rescale else pixels.float()
+
+    def _normalized(self, pixels: torch.Tensor) -> torch.Tensor:
+        settings = self.processor.image_processor
         if settings.do_normalize:
             mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (settings.image_mean, settings.image_std))
             return (pixels - mean) / std  # a single channel becomes three here

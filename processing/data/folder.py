@@ -71,7 +71,7 @@ def read_folder(
             usable.append(sample)
         else:
             skipped.append({"row": numbers[sample.file_name], "file_name": sample.file_name, "reason": fault})
-    _report_skipped(skipped, len(wanted), config.path, skipped_file)
+    report_skipped(skipped, len(wanted), config.path, skipped_file)
     if not usable:
         raise ValueError(f"{config.path}: none of the {len(wanted)} rows can be used; the first: {skipped[0]}")
     return usable
@@ -132,7 +132,8 @@ def _warn_of_shared_patients(samples: list[Sample]) -> None:
         logger.warning("%d patients stand in more than one split; test scores will look too good", len(shared))
 
 
-def _report_skipped(skipped: list[dict[str, Any]], total: int, folder: str, skipped_file: Path | str | None) -> None:
+def report_skipped(skipped: list[dict[str, Any]], total: int, folder: str, skipped_file: Path | str | None) -> None:
+    """Says how many rows were left out and for which reasons; each one stands in the file."""
     if skipped_file is not None:
         Path(skipped_file).parent.mkdir(parents=True, exist_ok=True)
         Path(skipped_file).write_text("".join(json.dumps(row) + "\n" for row in skipped), encoding="utf-8")
