@@ -44,6 +44,26 @@ def test_pixels_equal_the_image_processors_own_however_much_is_kept(samples, pro
     assert torch.equal(batch["pixel_values"], processor.image_processor(images, return_tensors="pt").pixel_values)
 
 
+@pytest.mark.parametrize("means", [[0.5, 0.5, 0.5], [0.48, 0.45, 0.4]])
+@pytest.mark.parametrize("kinds", [["grey"], ["grey", "deep"], ["deep"], ["grey", "colour", "deep"]])
+def test_every_mixture_of_kinds_gives_the_image_processors_own_pixels(folder, processor, kinds, means):
+    random = np.random.default_rng(3)
+    path = folder([{"file_name": f"{kind}.png", "body_part": "hand", "split": "train"} for kind in kinds])
+    arrays = {
+        "grey": random.integers(0, 256, (50, 40), dtype=np.uint8),
+        "colour": random.integers(0, 256, (30, 40, 3), dtype=np.uint8),
+        "deep": random.integers(0, 4096, (44, 40), dtype=np.uint16),
+    }
+    for kind in kinds:
+        Image.fromarray(arrays[kind]).save(path / f"{kind}.png")
+    processor.image_processor.image_mean = means
+    config = DataConfig(path=str(path))
+    dataset = PairDataset(read_folder(config), processor, config, BODY_PARTS)
+    batch = PairCollator(processor, config)(dataset.__getitems__(range(len(kinds))))
+    alone = processor.image_processor([arrays[kind] for kind in kinds], return_tensors="pt").pixel_values
+    assert torch.equal(batch["pixel_values"], alone)
+
+
 def test_a_batch_holds_the_models_inputs_and_unlabelled_images_get_minus_100(samples, processor):
     config = DataConfig(path="x")
     dataset = PairDataset(samples, processor, config, BODY_PARTS)
