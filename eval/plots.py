@@ -118,3 +118,24 @@ def _picture(figure: Figure, says: str) -> str:
     plt.close(figure)
     content = base64.b64encode(buffer.getvalue()).decode()
     return f'<img alt="{says}" src="data:image/svg+xml;base64,{content}">'
+
+
+def counts_plot(panels: Mapping[str, Mapping[str, int]], most: int = 24) -> str:
+    """One panel of bars for each column: how many images have each value; the rarest are put together."""
+    shown = {}
+    for title, counts in panels.items():
+        kept = dict(list(counts.items())[:most])
+        rest = sum(list(counts.values())[most:])
+        shown[title] = kept | ({f"{len(counts) - most} more": rest} if rest else {})
+    heights = [0.5 + 0.22 * len(counts) for counts in shown.values()]
+    figure, axes = plt.subplots(len(shown), 1, figsize=(8, sum(heights)), height_ratios=heights)
+    for one, (title, counts) in zip(axes, shown.items(), strict=True):
+        one.barh(range(len(counts)), list(counts.values()), color=COLORS[0], height=0.7)
+        one.set_yticks(range(len(counts)), list(counts), fontsize=8)
+        one.invert_yaxis()
+        one.set_title(title, fontsize=9, loc="left")
+        one.bar_label(one.containers[0], fontsize=7, padding=2)
+        one.spines[["top", "right"]].set_visible(False)
+        one.tick_params(axis="x", labelsize=7)
+    figure.tight_layout()
+    return _picture(figure, f"images by {', '.join(panels)}")

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pedclip.data_command import add_data_parser
+
 # torch and transformers take seconds to import, so each verb imports what it needs when it runs.
 
 DESCRIPTION = """\
@@ -106,6 +108,8 @@ def parser() -> argparse.ArgumentParser:
     )
     phantom.add_argument("--dose", type=float, metavar="SHARE", help="imagefolder: of the usual exposure, 0.25 say")
     phantom.set_defaults(run=run_phantom)
+
+    add_data_parser(verbs)
     return top
 
 

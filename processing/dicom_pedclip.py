@@ -8,8 +8,10 @@ out once for each possible stored value, and a pixel is looked up.
 
 # Shapes: H height, W width
 import io
+import os
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -54,6 +56,25 @@ def is_dicom(start: bytes) -> bool:
 def read_dicom(content: bytes) -> Radiograph:
     """One frame of a DICOM file as displayed pixels; UnreadableImageError where there is none."""
     return radiograph_of(read_dataset(content))
+
+
+def read_header(path: str | os.PathLike, tags: Sequence[str]) -> "pydicom.Dataset":
+    """These elements of a file and no others, without reading its pixels."""
+    if pydicom is None:
+        raise ImportError(f"this is a DICOM file, which pydicom reads, and that is not installed: {NEEDS}")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(2**16)
+            if DEFLATED.encode() in start:
+                _refuse_bomb(start + file.read(MAX_BYTES))
+            file.seek(0)
+            return pydicom.dcmread(
+                file, stop_before_pixels=True, specific_tags=list(tags), force=not is_dicom(start[:132])
+            )
+    except UnreadableImageError:
+        raise
+    except Exception as error:  # as in read_dataset
+        raise UnreadableImageError(f"the DICOM file is broken: {_said(error)}") from error
 
 
 def read_dataset(content: bytes) -> "pydicom.Dataset":

@@ -1,0 +1,1 @@
+"""From an archive of radiographs to training shards: `pedclip data build`."""

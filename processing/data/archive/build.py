@@ -1,0 +1,272 @@
+"""`pedclip data build`: plans every shard, has workers write them, and puts together what was found.
+
+The plan follows from the source, the settings and the key alone: which image lies in which shard does not depend on
+workers or on what was done before. So a build that was killed goes on, and ends with the same bytes.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from ....configuration.data import SplitsConfig
+from ..splits import split_of_patient
+from .card import card
+from .duplicates import near_duplicates
+from .identity import key_check, pseudonym, read_key
+from .picture import PictureSettings
+from .shard import features, write_shard
+from .sources import Row, rows_of
+
+SPLITS = ("train", "validation", "test")
+WORK = "unfinished"  # in the private folder; gone when the build is done
+FORMAT = 1  # of the shards: another number means that an older build cannot go on
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """What decides a shard's bytes."""
+
+    picture: PictureSettings = field(default_factory=PictureSettings)
+    splits: SplitsConfig = field(default_factory=SplitsConfig)  # where the source names none
+    images_in_a_shard: int = 512
+    dataset: str = "unnamed"
+
+    def __post_init__(self):
+        if not 1 <= self.images_in_a_shard <= 100_000:
+            raise ValueError(f"a shard of {self.images_in_a_shard} images is not written; choose 1 to 100000")
+
+
+def private_folder(out: Path) -> Path:
+    """Where what names people goes unless told otherwise: beside OUT, which may be handed on."""
+    return out.with_name(out.name + "-private")
+
+
+def build(
+    source: Path, out: Path, settings: BuildSettings, *, private: Path | None = None, workers: int | None = None
+) -> dict[str, Any]:
+    """Builds OUT, or goes on with it; returns the summary, which stands in OUT/build.json too.
+
+    `private` gets the key, and skipped.jsonl and quarantine.jsonl, which name files. Raises ValueError where OUT holds
+    something else, or a build of another source, key or settings.
+    """
+    private = (private or private_folder(out)).absolute()
+    if private.is_relative_to(out.absolute()):
+        raise ValueError(f"the private folder {private} lies in {out}, which is what you hand on; keep it elsewhere")
+    work = private / WORK
+    if out.exists() and not work.is_dir() and any(out.iterdir()):
+        raise ValueError(f"{out} exists and is no unfinished build; name a new folder, or delete it")
+    private.mkdir(parents=True, exist_ok=True)
+    private.chmod(0o700)
+    work.mkdir(exist_ok=True)
+    key = read_key(private / "key")
+    with _alone(work):
+        rows, refused = rows_of(source)
+        _name_patients(rows, key)
+        quarantined = [{"file": row["name"], "reason": row["set_aside"]} for row in rows if row["set_aside"]]
+        used = [row for row in rows if not row["set_aside"]]
+        if not used:
+            first = (quarantined or refused)[0]
+            raise ValueError(f"{source} has no image to build from; the first: {first['file']}: {first['reason']}")
+        plan = _plan(used, settings, key)
+        _same_build(work, {"format": FORMAT, **asdict(settings), "key": key_check(key), "source": _hash(used)})
+        (out / "data").mkdir(parents=True, exist_ok=True)
+        todo = [name for name in plan if not (work / f"{name}.json").is_file()]
+        _write_all(out, work, {name: plan[name] for name in todo}, len(used), key, settings, workers)
+        summary, skipped, alike = _gathered(work, list(plan), used, refused, quarantined, settings)
+        for folder, name, lines in (
+            (private, "skipped", skipped),
+            (private, "quarantine", quarantined),
+            (out, "near_duplicates", alike),
+        ):
+            _write(folder / f"{name}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        _write(out / "README.md", card(summary, features()))
+        _write(out / "build.json", json.dumps(summary, indent=1) + "\n")  # last: where it is, the build is whole
+    shutil.rmtree(work)
+    return summary
+
+
+def _name_patients(rows: Sequence[Row], key: bytes) -> None:
+    for row in rows:  # an image without a patient is its own
+        row["patient_hash"] = pseudonym(key, "patient", row["patient_id"] or f"file {row['name']}")
+
+
+def _plan(rows: Sequence[Row], settings: BuildSettings, key: bytes) -> dict[str, list[Row]]:
+    """{shard's name: its rows}: a patient's images lie together, and neighbours by chance alone."""
+    by_split: dict[str, list[Row]] = {name: [] for name in SPLITS}
+    named = {settings.splits.train: "train", settings.splits.validation: "validation", settings.splits.test: "test"}
+    for row in rows:
+        split = row["split"]
+        if split is not None and split not in named:
+            raise ValueError(f"{row['name']} is in split {split!r}; splits are called {', '.join(named)}")
+        by_split[named[split] if split else split_of_patient(row["patient_hash"], settings.splits)].append(row)
+    plan = {}
+    for split, of_split in by_split.items():
+        of_split.sort(key=lambda row: (row["patient_hash"], pseudonym(key, "image", row["name"])))
+        size = settings.images_in_a_shard
+        parts = [of_split[first : first + size] for first in range(0, len(of_split), size)]
+        for number, part in enumerate(parts):
+            plan[f"{split}-{number:05}-of-{len(parts):05}"] = part
+    return plan
+
+
+def _write_all(
+    out: Path,
+    work: Path,
+    plan: dict[str, list[Row]],
+    images: int,
+    key: bytes,
+    settings: BuildSettings,
+    workers: int | None,
+) -> None:
+    schema = features().arrow_schema
+    workers = min(workers or os.cpu_count() or 1, max(len(plan), 1))
+    bar = tqdm(total=images, initial=images - sum(map(len, plan.values())), desc="images", unit="image")
+
+    def arguments(name: str, rows: list[Row]) -> tuple:
+        return out / "data" / f"{name}.parquet", work / f"{name}.json", rows, key, settings.picture, schema
+
+    if workers == 1:
+        for name, rows in plan.items():
+            write_shard(*arguments(name, rows))
+            bar.update(len(rows))
+        bar.close()
+        return
+    jobs = iter(plan.items())
+    running: dict[Future, int] = {}
+    # spawned, not forked: the caller may have threads
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)) as pool:
+        while True:
+            while len(running) < 2 * workers and (job := next(jobs, None)) is not None:
+                running[pool.submit(write_shard, *arguments(*job))] = len(job[1])
+            if not running:
+                break
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                bar.update(running.pop(done))
+                done.result()
+    bar.close()
+
+
+def _gathered(
+    work: Path,
+    names: Sequence[str],
+    rows: Sequence[Row],
+    refused: Sequence[Row],
+    quarantined: Sequence[Row],
+    settings: BuildSettings,
+) -> tuple[dict[str, Any], list[Row], list[dict[str, Any]]]:
+    """(summary, skipped files, near-duplicates) from what the workers left beside each shard."""
+    images: list[dict[str, Any]] = []
+    skipped = list(refused)
+    for name in names:
+        about = json.loads((work / f"{name}.json").read_text(encoding="utf-8"))
+        images += [one | {"split": name.split("-")[0]} for one in about["rows"]]
+        skipped += about["skipped"]
+    thumbnails = [bytes.fromhex(one["thumbnail"]) for one in images]
+    pairs = near_duplicates(thumbnails, [one["patient_id"] for one in images])
+    alike = [
+        {
+            "images": [images[pair.first]["image_id"], images[pair.second]["image_id"]],
+            "splits": [images[pair.first]["split"], images[pair.second]["split"]],
+            "correlation": pair.correlation,
+        }
+        for pair in pairs
+    ]
+    in_splits: dict[str, set[str]] = {}
+    for one in images:
+        in_splits.setdefault(one["patient_id"], set()).add(one["split"])
+    summary = {
+        "dataset": settings.dataset,
+        "settings": asdict(settings),
+        "images": dict(Counter(one["split"] for one in images)),
+        "patients": dict(Counter(split for splits in in_splits.values() for split in splits)),
+        "shards": len(names),
+        "skipped": len(skipped),
+        "quarantined": len(quarantined),
+        "quarantined_by_reason": dict(Counter(one["reason"] for one in quarantined)),
+        "annotation_not_stated": sum(row["burned_in"] == "NOT STATED" for row in rows),
+        "near_duplicates": len(alike),
+        "near_duplicates_across_splits": sum(len(set(one["splits"])) > 1 for one in alike),
+        "patients_in_several_splits": sum(len(splits) > 1 for splits in in_splits.values()),
+        "counts": {
+            name: dict(Counter(_shown(one, name) for one in images).most_common())
+            for name in ("body_part", "age", "sex", "view", "year", "window")
+        },
+    }
+    return summary, skipped, alike
+
+
+def _shown(image: dict[str, Any], name: str) -> str:
+    if name != "age":
+        return str(image[name]) if image[name] is not None else "not stated"
+    months = image["age_months"]
+    if months is None:
+        return "not stated"
+    return next(
+        (f"{low}-{high - 1} y" for low, high in ((0, 3), (3, 7), (7, 12), (12, 18)) if months < high * 12), "adult"
+    )
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Two builds of one folder would write each other's files; the lock goes with the process, however it ends."""
+    with (work / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"{work} belongs to another process, which is building; wait for it, or stop it"
+            ) from error
+        yield
+
+
+def _same_build(work: Path, now: dict[str, Any]) -> None:
+    """Refuses to go on with a build of something else."""
+    path = work / "settings.json"
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        other = sorted(name for name in now if json.loads(json.dumps(now[name])) != before.get(name))
+        if other:
+            raise ValueError(
+                f"{work} is an unfinished build with other {', '.join(other)}; go on with those, name another folder, "
+                "or delete it"
+            )
+    _write(path, json.dumps(now) + "\n")
+
+
+def _hash(rows: Sequence[Row]) -> str:
+    total = hashlib.sha256()
+    for row in rows:
+        total.update(json.dumps({key: row[key] for key in row if key != "file"}, sort_keys=True).encode())
+    return total.hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose build was killed would wait for work for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
