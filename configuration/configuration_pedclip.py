@@ -42,6 +42,12 @@ MODEL_AUTO_MAP = {
     "AutoModelForZeroShotImageClassification": "modeling_pedclip.PedCLIPModel",
     "AutoModelForImageClassification": "modeling_pedclip.PedCLIPForImageClassification",
 }
+# Under the stock name it takes the stock pipeline's place, which would make 16-bit films white.
+PIPELINES = ("zero-shot-image-classification", "pedclip-zero-shot")
+ZERO_SHOT_PIPELINE = {
+    "impl": "pipeline_pedclip.PedCLIPZeroShotImageClassificationPipeline",
+    "pt": ["AutoModelForZeroShotImageClassification"],
+}
 VISION_AUTO_MAP = {
     "AutoConfig": "configuration_pedclip.PedCLIPVisionConfig",
     "AutoModel": "modeling_pedclip.PedCLIPVisionModel",
@@ -209,6 +215,9 @@ class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
     def __post_init__(self, **kwargs):
         self.body_parts = list(BODY_PARTS if self.body_parts is None else self.body_parts)
         self.auto_map = {**MODEL_AUTO_MAP, **kwargs.pop("auto_map", {})}
+        # made anew each time: transformers puts classes into it when a pipeline is opened, which no file can hold
+        kwargs.pop("custom_pipelines", None)
+        self.custom_pipelines = {name: dict(ZERO_SHOT_PIPELINE) for name in PIPELINES}
         super().__post_init__(**kwargs)
         # transformers saves where a text config was read from: a path of somebody's machine, in a folder for the Hub
         self.text_config._name_or_path = ""
@@ -217,6 +226,13 @@ class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
     def shared_dim(self) -> int:
         """Width of the space in which images and texts are compared."""
         return self.projection_dim if self.projection_dim is not None else self.text_config.hidden_size
+
+    def to_dict(self) -> dict:
+        """As in transformers; but a classifier, whose text tower is not saved, offers no zero-shot pipeline."""
+        fields = super().to_dict()
+        if self.architectures == ["PedCLIPForImageClassification"]:
+            del fields["custom_pipelines"]
+        return fields
 
     def validate_architecture(self):
         """Called by `@strict` when the config is made and when it is saved. Errors say what, the rule, the way out."""

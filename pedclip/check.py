@@ -51,11 +51,13 @@ def table(checks: list[Check]) -> str:
 
 
 def check_files(folder: Path) -> Check:
-    code = [reference.split(".")[0] + ".py" for reference in _auto_map(folder).values()]
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    pipelines = [pipeline["impl"] for pipeline in config.get("custom_pipelines", {}).values()]
+    code = [reference.split(".")[0] + ".py" for reference in (*config.get("auto_map", {}).values(), *pipelines)]
     weights_in_parts = (folder / "model.safetensors.index.json").is_file()
     needed = [name for name in (*NEEDED_FILES, *code) if not (weights_in_parts and name == "model.safetensors")]
     missing = sorted({name for name in needed if not (folder / name).is_file()})
-    if not code:
+    if "auto_map" not in config:
         return Check("files", False, "config.json has no auto_map: AutoModel cannot find the code")
     detail = f"missing: {', '.join(missing)}" if missing else f"{len(list(folder.iterdir()))} files"
     return Check("files", not missing, detail)
@@ -100,11 +102,14 @@ def check_card(folder: Path) -> Check:
 
 def check_fresh_process(folder: Path) -> list[Check]:
     """The checks of fresh_process.py, run in an interpreter that sees neither this checkout nor any cache."""
-    script = Path(__file__).with_name("fresh_process.py")
+    here = Path(__file__).parent
     with tempfile.TemporaryDirectory() as empty:
         report = Path(empty) / "report.json"
         done = subprocess.run(
-            [sys.executable, "-I", str(script), str(folder.resolve()), str(report)],
+            [
+                *(sys.executable, "-I", str(here / "fresh_process.py")),
+                *(str(folder.resolve()), str(report), str(here / "fingerprint.py")),
+            ],
             cwd=empty,
             env={**os.environ, "HF_HOME": empty, "HF_MODULES_CACHE": f"{empty}/modules", "HF_HUB_OFFLINE": "1"},
             capture_output=True,
@@ -115,10 +120,6 @@ def check_fresh_process(folder: Path) -> list[Check]:
         last_line = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         checks.append(Check("fresh process", False, f"exit code {done.returncode}: {last_line}"))
     return checks
-
-
-def _auto_map(folder: Path) -> dict[str, str]:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("auto_map", {})
 
 
 def _files(folder: Path) -> list[Path]:

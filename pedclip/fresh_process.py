@@ -1,7 +1,8 @@
 """Opens a model folder as a stranger would: PedCLIP not importable, no network, nothing but the folder.
 
 Run by pedclip/check.py as a script in an interpreter of its own (`python -I`), with an empty cache: what the folder
-lacks must fail here. Writes the list of checks, as JSON, to the file named second.
+lacks must fail here. Writes the list of checks, as JSON, to the file named second. Third comes the path of
+fingerprint.py, which needs no PedCLIP either.
 """
 
 import json
@@ -9,11 +10,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from importlib import util
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-TEXTS = ["wrist x-ray", "chest x-ray"]
+LABELS, TEMPLATE = ["wrist", "chest"], "{} x-ray"
+TEXTS = [TEMPLATE.format(label) for label in LABELS]
 LAST_BITS = 1e-5  # the same weights at another place in memory may be summed in another order
 
 
@@ -43,17 +47,26 @@ class Checks(list[dict[str, Any]]):
             return None
 
 
-def main(folder: str, report: str) -> None:
+def main(folder: str, report: str, fingerprint_file: str) -> None:
     sys.meta_path.insert(0, NoPedCLIP())
     sys.addaudithook(refuse_network)
     checks = Checks()
     try:
-        open_as_a_stranger(folder, checks)
+        open_as_a_stranger(folder, checks, module_at(fingerprint_file))
     finally:
         Path(report).write_text(json.dumps(checks), encoding="utf-8")
 
 
-def open_as_a_stranger(folder: str, checks: Checks) -> None:
+def module_at(path: str) -> ModuleType:
+    spec = util.spec_from_file_location("fingerprint", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def open_as_a_stranger(folder: str, checks: Checks, fingerprints: ModuleType) -> None:
     import numpy as np
     import torch
     import transformers
@@ -63,13 +76,15 @@ def open_as_a_stranger(folder: str, checks: Checks) -> None:
     config = checks.run("AutoConfig", lambda: transformers.AutoConfig.from_pretrained(folder, **trust))
     if config is None:
         return
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 72), dtype=np.uint8))
+    random = np.random.default_rng(0)
+    image = Image.fromarray(random.integers(0, 256, (96, 72), dtype=np.uint8))
+    deep = random.integers(0, 4096, (96, 72), dtype=np.uint16)  # which transformers' own pipeline does not open
 
     image_processor = checks.run(
         "AutoImageProcessor", lambda: transformers.AutoImageProcessor.from_pretrained(folder, **trust)
     )
     inputs: dict[str, Any] = {}
-    processor = None
+    processor: Any = None
     if "text_config" in config.to_dict():
         checks.run("AutoTokenizer", lambda: transformers.AutoTokenizer.from_pretrained(folder, **trust))
         processor = checks.run("AutoProcessor", lambda: transformers.AutoProcessor.from_pretrained(folder, **trust))
@@ -97,6 +112,19 @@ def open_as_a_stranger(folder: str, checks: Checks) -> None:
         model = getattr(transformers, auto_name).from_pretrained(where, **trust)
         return model, output_of(model)
 
+    def scores_of(task: str, where: str) -> list[dict[str, Any]]:
+        """A pipeline's answer, if it is the model's own."""
+        answer = transformers.pipeline(task, model=where, **trust)(
+            deep, candidate_labels=LABELS, hypothesis_template=TEMPLATE
+        )
+        scores = {row["label"]: row["score"] for row in answer}
+        with torch.no_grad():
+            logits = first[0](**processor(images=deep, text=TEXTS, return_tensors="pt")).logits_per_image[0]
+        difference = (logits.softmax(-1) - torch.tensor([scores[label] for label in LABELS])).abs().max().item()
+        if difference > LAST_BITS:
+            raise ValueError(f"its scores differ from those of processor and model by up to {difference:g}")
+        return answer
+
     references = config.auto_map
     own = [name for name in references if references[name].split(".")[-1] == config.architectures[0]]
     # a whole PedCLIP opens as a classifier too, with a new head; a classifier or a tower only as what it is
@@ -104,14 +132,19 @@ def open_as_a_stranger(folder: str, checks: Checks) -> None:
     results = {name: checks.run(name, partial(opened, name, folder), shape) for name in auto_names}
     first = results[own[0]]
     if "AutoModelForZeroShotImageClassification" in own:
-        task = "zero-shot-image-classification"
-        checks.run(
-            f'pipeline("{task}")',
-            lambda: transformers.pipeline(task, model=folder, **trust)(
-                image, candidate_labels=["wrist", "chest"], hypothesis_template="{} x-ray"
-            ),
-            lambda answer: ", ".join(f"{row['label']} {row['score']:.3f}" for row in answer),
-        )
+        for task in ("zero-shot-image-classification", "pedclip-zero-shot"):
+            checks.run(
+                f'pipeline("{task}")',
+                partial(scores_of, task, folder),
+                lambda answer: ", ".join(f"{row['label']} {row['score']:.3f}" for row in answer),
+            )
+
+    def compared_with_saved() -> list[dict[str, Any]]:
+        saved = Path(folder) / fingerprints.FILE
+        if not saved.is_file():
+            raise FileNotFoundError(f"no {fingerprints.FILE}; `pedclip export DIR OUT` makes a folder that has one")
+        now = fingerprints.fingerprint(first[0], processor or image_processor)
+        return fingerprints.compare(json.loads(saved.read_text(encoding="utf-8")), now)
 
     def saved_again() -> float:
         model, before = first
@@ -119,12 +152,17 @@ def open_as_a_stranger(folder: str, checks: Checks) -> None:
             model.save_pretrained(again)
             (processor or image_processor).save_pretrained(again)
             difference = (opened(own[0], again)[1] - before).abs().max().item()
+            if "AutoModelForZeroShotImageClassification" in own:
+                scores_of("zero-shot-image-classification", again)
         if difference > LAST_BITS:
             raise ValueError(f"the same input gives another output: largest difference {difference:g}")
         return difference
 
     if first is not None:
         checks.run("saved and loaded again", saved_again, lambda difference: f"largest difference {difference:g}")
+        rows = checks.run("fingerprint", compared_with_saved)
+        if rows is not None:
+            checks[-1:] = rows
 
 
 if __name__ == "__main__":

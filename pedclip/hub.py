@@ -22,6 +22,8 @@ from pedclip.auto import (
 )
 from pedclip.card import CardFacts, checkout_file, facts_of, render_card
 from pedclip.configuration.hub_folder_pedclip import write_code_files
+from pedclip.fingerprint import FILE as FINGERPRINT
+from pedclip.fingerprint import fingerprint
 
 # transformers writes these into a re-saved tokenizer's settings: how this machine loaded it, not what it is
 LOADING_KEYS = ("is_local", "local_files_only")
@@ -85,7 +87,8 @@ def write_hub_folder(
     """Writes a folder that loads by itself. It is made beside `out` and renamed at the end: never half of one.
 
     The card is `card` as it stands, or made from `facts`. `training_labels` goes along as training_labels.json, from
-    which an evaluation knows what it may call zero-shot.
+    which an evaluation knows what it may call zero-shot. fingerprint.json says what the folder, opened again on this
+    machine, makes of fixed images and texts; `pedclip check` compares with it.
     """
     out = Path(out).absolute()
     check_target(out, overwrite)
@@ -96,6 +99,7 @@ def write_hub_folder(
         processor.save_pretrained(staged)
         write_code_files(staged)
         _drop_loading_keys(staged / "tokenizer_config.json")
+        _write_json(staged / FINGERPRINT, fingerprint(*load_folder(staged)))
         shutil.copyfile(checkout_file("LICENSE"), staged / "LICENSE")
         if training_labels is not None:
             _write_json(staged / TRAINING_LABELS, training_labels)

@@ -6,6 +6,7 @@ from transformers.utils import auto_docstring
 
 from ..configuration.hub_folder_pedclip import SelfContainedMixin
 from .image_processing_pedclip import PedCLIPImageProcessor
+from .pipeline_pedclip import PedCLIPZeroShotImageClassificationPipeline  # so that it is saved again with the rest
 
 
 class PedCLIPProcessorKwargs(ProcessingKwargs, total=False):
@@ -26,4 +27,4 @@ class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
         }
 
 
-__all__ = ["PedCLIPImageProcessor", "PedCLIPProcessor"]
+__all__ = ["PedCLIPImageProcessor", "PedCLIPProcessor", "PedCLIPZeroShotImageClassificationPipeline"]

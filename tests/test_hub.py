@@ -49,9 +49,13 @@ def test_a_folder_loads_in_a_process_without_pedclip_and_network(folder, capsys)
         "AutoModelForZeroShotImageClassification",
         "AutoModelForImageClassification",
         'pipeline("zero-shot-image-classification")',
+        'pipeline("pedclip-zero-shot")',
         "saved and loaded again",
+        "same tokens",
+        "same outputs",
     ):
         assert f"ok    {name}" in shown
+    assert "images, bit for bit\n" in shown  # what this process wrote down, made again in the other
     assert "largest difference 0\n" in shown
 
 

@@ -84,6 +84,8 @@ def build(
         plan = _plan(used, settings, key)
         _same_build(work, {"format": FORMAT, **asdict(settings), "key": key_check(key), "source": _hash(used)})
         (out / "data").mkdir(parents=True, exist_ok=True)
+        for left in (out / "data").glob(".*"):  # by a worker that was killed while writing
+            left.unlink()
         todo = [name for name in plan if not (work / f"{name}.json").is_file()]
         _write_all(out, work, {name: plan[name] for name in todo}, len(used), key, settings, workers)
         summary, skipped, alike = _gathered(work, list(plan), used, refused, quarantined, settings)
@@ -200,7 +202,9 @@ def _gathered(
         "quarantined_by_reason": dict(Counter(one["reason"] for one in quarantined)),
         "annotation_not_stated": sum(row["burned_in"] == "NOT STATED" for row in rows),
         "near_duplicates": len(alike),
-        "near_duplicates_across_splits": sum(len(set(one["splits"])) > 1 for one in alike),
+        "near_duplicates_across_splits": sum(
+            images[pair.first]["split"] != images[pair.second]["split"] for pair in pairs
+        ),
         "patients_in_several_splits": sum(len(splits) > 1 for splits in in_splits.values()),
         "counts": {
             name: dict(Counter(_shown(one, name) for one in images).most_common())

@@ -1,0 +1,114 @@
+# Copyright 2026 The PedCLIP contributors. Licensed under the Apache License, Version 2.0.
+"""`pipeline("zero-shot-image-classification")` as PedCLIP needs it: its own processor reads images and cuts texts.
+
+transformers' own pipeline turns deep images white, refuses DICOM, and fails on a label that is too long.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import BatchFeature, ZeroShotImageClassificationPipeline
+
+
+class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipeline):
+    """How well each of the given texts fits a radiograph: a softmax over the model's own `logits_per_image`.
+
+    Saved folders name it for the tasks "zero-shot-image-classification" and "pedclip-zero-shot".
+
+    ```python
+    >>> from transformers import pipeline
+
+    >>> classify = pipeline("zero-shot-image-classification", model="runs/xr/hub", trust_remote_code=True)
+    >>> answer = classify("hand.dcm", candidate_labels=["hand", "chest"], hypothesis_template="{} x-ray")
+    ```"""
+
+    _load_processor = True
+    _load_image_processor = False
+    _load_tokenizer = False
+
+    def __init__(self, **kwargs):
+        for name in ("tokenizer", "image_processor"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"{name} was given, but images and texts go through one processor: pass processor=..."
+                )
+        super().__init__(**kwargs)
+
+    def check_model_type(self, supported_models: Any) -> None:
+        super().check_model_type(["PedCLIPModel"])  # transformers' list holds its own models only
+
+    def __call__(  # named one by one: an argument that the parent would silently ignore is an error here
+        self,
+        image: Any,
+        candidate_labels: Sequence[str] | None = None,
+        hypothesis_template: str | None = None,
+        tokenizer_kwargs: dict[str, Any] | None = None,
+        num_workers: int | None = None,
+        batch_size: int | None = None,
+    ) -> Any:
+        """Labels one image, or each of a list, a data set or a generator.
+
+        Args:
+            image: whatever the processor reads: a path, web address, base64 text, bytes, DICOM, PIL image or array.
+            candidate_labels: the texts, or what completes `hypothesis_template` to them.
+            hypothesis_template: holds `{}` where the label goes. "{}" unless given (ours): a film is no "photo of".
+            tokenizer_kwargs: for the processor's tokenizer, `{"max_length": 60}` say.
+            num_workers: processes that prepare the images of a list or data set.
+            batch_size: how many images the model sees at once.
+
+        Returns a list of `{"score", "label"}`, the best first; for several images one such list each. A data set or a
+        generator gives an iterator over them. Raises ValueError for labels or a template that are none, and what the
+        processor raises for an image that cannot be read.
+        """
+        given = {
+            "candidate_labels": candidate_labels,
+            "hypothesis_template": hypothesis_template,
+            "tokenizer_kwargs": tokenizer_kwargs,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        check_prompts(**{**self._preprocess_params, **given})
+        images = list(image) if isinstance(image, tuple) else image
+        if isinstance(images, list) and not images:
+            return []
+        # the parent's own __call__ insists on labels, which may have been given once and for all
+        return super(ZeroShotImageClassificationPipeline, self).__call__(
+            images, num_workers=num_workers, batch_size=batch_size, **given
+        )
+
+    def _sanitize_parameters(self, **kwargs):
+        names = ("candidate_labels", "hypothesis_template", "tokenizer_kwargs")
+        return {name: kwargs[name] for name in names if name in kwargs}, {}, {}
+
+    def preprocess(self, image, candidate_labels=None, hypothesis_template="{}", tokenizer_kwargs=None):
+        texts = [hypothesis_template.replace("{}", label) for label in candidate_labels]
+        inputs = self.processor(images=image, text=texts, return_tensors="pt", text_kwargs=tokenizer_kwargs or {})
+        pixel_values = inputs.pop("pixel_values").to(self.dtype)  # (1, C, H, W)
+        if len(pixel_values) != 1:
+            raise ValueError(f"one image was expected and a batch of {len(pixel_values)} came; pass them as a list")
+        # the parent's _forward takes the texts of a whole batch from its first item: they are the same for each
+        return {
+            "candidate_labels": list(candidate_labels),
+            "text_inputs": [BatchFeature(dict(inputs))],
+            "pixel_values": pixel_values,
+        }
+
+    def save_pretrained(self, save_directory, **kwargs):
+        """Model and processor: the processor's own settings too, which its two parts alone do not hold."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.processor.save_pretrained(save_directory, **kwargs)
+
+
+def check_prompts(
+    candidate_labels: Any = None, hypothesis_template: Any = "{}", tokenizer_kwargs: dict[str, Any] | None = None
+) -> None:
+    """Refuses what would give scores that mean nothing: letters as labels, or the same text for each label."""
+    if not isinstance(candidate_labels, list | tuple) or not candidate_labels:
+        raise ValueError(f"candidate_labels is {candidate_labels!r}; pass a list of texts, ['hand', 'chest'] say")
+    wrong = [label for label in candidate_labels if not isinstance(label, str) or not label.strip()]
+    if wrong:
+        raise ValueError(f"candidate_labels holds {wrong[0]!r}; each label is a text that says something")
+    if not isinstance(hypothesis_template, str) or "{}" not in hypothesis_template:
+        raise ValueError(f"hypothesis_template is {hypothesis_template!r}; it needs {{}} where the label goes")
+
+
+__all__ = ["PedCLIPZeroShotImageClassificationPipeline"]
