@@ -21,7 +21,7 @@ from pathlib import Path
 from pedclip.processing.phantom.folder import FolderSettings, write_folder
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-FILMS_A_PATIENT = 3.4  # of the shipped clinic
+FILMS_A_PATIENT = 3.2  # of the shipped clinic
 
 
 def memory_of(group: int) -> int:
@@ -38,8 +38,14 @@ def memory_of(group: int) -> int:
     return total
 
 
-def run(films: Path, out: Path, shard_images: int, kill_after: float | None = None) -> tuple[int | None, float, float]:
-    """(exit status, or None if it was killed; seconds; largest GiB)."""
+def shards_done(out: Path) -> int:
+    return len(list((out.with_name(out.name + "-private") / "unfinished").glob("*-of-*.json")))
+
+
+def run(
+    films: Path, out: Path, shard_images: int, kill_at: int | None = None, later: float = 0.0
+) -> tuple[int | None, float, float]:
+    """(exit status, or None if it was killed; seconds; largest GiB). Killed `later` seconds after shard `kill_at`."""
     command = [sys.executable, "-m", "pedclip.cli", "data", "build", str(films), "--out", str(out)]
     command += ["--shard-images", str(shard_images)]
     began, largest = time.monotonic(), 0
@@ -48,11 +54,12 @@ def run(films: Path, out: Path, shard_images: int, kill_after: float | None = No
     ) as running:
         while running.poll() is None:
             largest = max(largest, memory_of(running.pid))
-            if kill_after is not None and time.monotonic() - began > kill_after:
+            if kill_at is not None and shards_done(out) >= kill_at:
+                time.sleep(later)
                 os.killpg(running.pid, signal.SIGKILL)
                 running.wait()
                 return None, time.monotonic() - began, largest / 2**30
-            time.sleep(0.05)
+            time.sleep(0.01)
     return running.returncode, time.monotonic() - began, largest / 2**30
 
 
@@ -80,14 +87,13 @@ def main() -> None:
         assert status == 0, f"the build failed with {status}"
         (work / "killed-private").mkdir()
         shutil.copy(work / "whole-private/key", work / "killed-private/key")
+        shards = len(list((whole / "data").iterdir()))
         draw = random.Random(args.seed)
         kills = []
-        for number in range(3):
-            after = seconds * draw.uniform(0.15, 0.55) * (1 if number == 0 else 0.6)
-            ended, _, peak = run(films, killed, args.shard_images, kill_after=after)
+        for kill_at in sorted(draw.sample(range(1, shards - 3), 3)):
+            ended, after, peak = run(films, killed, args.shard_images, kill_at, draw.uniform(0, 0.3))
             gib = max(gib, peak)
-            done = len(list((work / "killed-private/unfinished").glob("*-of-*.json"))) if ended is None else None
-            kills.append({"after_seconds": round(after, 1), "shards_done": done, "killed": ended is None})
+            kills.append({"seconds": round(after, 1), "shards_done": shards_done(killed), "killed": ended is None})
             print(kills[-1], flush=True)
         status, _, peak = run(films, killed, args.shard_images)
         gib = max(gib, peak)
@@ -96,10 +102,11 @@ def main() -> None:
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
         result = {
             "images": count,
-            "shards": sum(name.endswith(".parquet") for name in one),
+            "shards": shards,
             "kills": kills,
             "shards_equal": {k: v for k, v in one.items() if k.startswith("data/")}
             == {k: v for k, v in other.items() if k.startswith("data/")},
+            # the page names the private folder, which the two cannot share
             "files_that_differ": sorted(
                 name for name in one.keys() | other.keys() if one.get(name) != other.get(name)
             ),
@@ -109,6 +116,8 @@ def main() -> None:
             "commit": commit,
         }
     print(json.dumps(result, indent=1))
+    if not result["shards_equal"] or not all(kill["killed"] for kill in kills):
+        raise SystemExit("the killed build is not the same, or was through before it could be killed")
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ def write_report(out: Path, private: Path, summary: Mapping[str, Any]) -> Path:
         "<h2>Limits</h2>" + listing([line.strip("- ") for line in LIMITS.replace("\n  ", " ").splitlines()]),
     ]
     path = out / "report.html"
-    path.write_text(page(f"{summary['dataset']}: what was built", parts), encoding="utf-8")
+    new = path.with_name(".report.html.new")
+    new.write_text(page(f"{summary['dataset']}: what was built", parts), encoding="utf-8")
+    os.replace(new, path)
     return path
 
 

@@ -9,10 +9,24 @@ def add_data_parser(verbs: Any) -> None:
     """Adds `data` with its own verbs to the command's."""
     data = verbs.add_parser(
         "data",
-        help="build training shards from an archive",
-        description="Builds training shards from an archive of radiographs. `pedclip data VERB --help` says more.",
+        help="check an official data set, or build training shards from an archive",
+        description="Checks a download of a data set, or builds training shards from an archive of radiographs. "
+        "`pedclip data VERB --help` says more.",
     )
     kinds = data.add_subparsers(dest="data_verb", metavar="VERB", required=True)
+    check = kinds.add_parser(
+        "check",
+        help="a download of an official data set: what is there, what is missing, what its terms are",
+        description="Reads DIR as the data set NAME was published, and compares what is there with the published "
+        "counts. Exit code 1 where files are missing or counts differ. Names: vindr-pcxr, chd-cxr, grazpedwri-dx, "
+        "rsna-boneage, arthritis.",
+        epilog="example: pedclip data check grazpedwri-dx downloads/graz",
+    )
+    check.add_argument("name", metavar="NAME", help="the data set")
+    check.add_argument("dir", metavar="DIR", type=Path, help="its folder, as it was unpacked")
+    check.add_argument("--list-missing", action="store_true", help="print every missing file")
+    check.set_defaults(run=run_check)
+
     build = kinds.add_parser(
         "build",
         help="an archive as training shards: Parquet files with images at training resolution",
@@ -39,6 +53,16 @@ def add_data_parser(verbs: Any) -> None:
     build.set_defaults(run=run_build)
 
 
+def run_check(args: argparse.Namespace) -> int:
+    from pedclip.processing.data.official.check import check_folder
+
+    report = check_folder(args.name, args.dir)
+    print(report.text)
+    if args.list_missing:
+        print("\n".join(report.missing))
+    return 0 if report.complete else 1
+
+
 def run_build(args: argparse.Namespace) -> int:
     from pedclip.configuration.data import SplitsConfig
     from pedclip.data_build_report import write_report
@@ -52,13 +76,19 @@ def run_build(args: argparse.Namespace) -> int:
         dataset=args.dataset,
     )
     private = args.private or private_folder(args.out)
-    summary = build(args.source, args.out, settings, private=private, workers=args.workers)
-    report = write_report(args.out, private, summary)
+    summary = build(
+        args.source,
+        args.out,
+        settings,
+        private=private,
+        workers=args.workers,
+        report=lambda summary: write_report(args.out, private, summary),
+    )
     counts = ", ".join(f"{split} {count:,}" for split, count in summary["images"].items())
     print(
         f"{args.out}: {counts} images in {summary['shards']} shards; {summary['skipped']} skipped, "
         f"{summary['quarantined']} set aside\n\n"
-        f"Open   {report}\n"
+        f"Open   {args.out / 'report.html'}\n"
         f"Keep   {private}: the key and the names of files; do not hand it on\n"
         f'Next   data.path: "{args.out}" in a recipe, or datasets.load_dataset("{args.out}")'
     )

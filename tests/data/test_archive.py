@@ -121,7 +121,7 @@ def test_a_films_age_side_view_and_year_come_from_its_header(tmp_path):
     dataset = make(
         shades, bits=12, WindowCenter=2000, WindowWidth=3000, PatientAge="018M", PatientSex="F", ImageLaterality="R",
         ViewPosition="AP", StudyDate="20190314", BodyPartExamined="WRIST", PatientID="secret-7", Modality="CR",
-        PatientName="Doe^Jane", BurnedInAnnotation="NO", Manufacturer="Acme", OperatorsName="Nurse^Ann",
+        PatientName="Doe^Jane", BurnedInAnnotation="NO", Manufacturer="SIEMENS Dr Roe", OperatorsName="Nurse^Ann",
     )  # fmt: skip
     (source / "IM01").write_bytes(as_bytes(dataset))
     out = tmp_path / "out"
@@ -129,8 +129,8 @@ def test_a_films_age_side_view_and_year_come_from_its_header(tmp_path):
     (row,) = rows_of(out)
     wanted = dict(age_months=18, sex="female", laterality="right", view="AP", year=2019, body_part="WRIST")
     assert {name: row[name] for name in wanted} == wanted
-    assert (row["modality"], row["device"], row["bits"], row["window"]) == ("CR", "Acme", 12, "window")
-    assert not re.search(rb"secret-7|Doe|Jane|Nurse|0314", b"".join(content_of(out).values()))
+    assert (row["modality"], row["device"], row["bits"], row["window"]) == ("CR", "Siemens", 12, "window")
+    assert not re.search(rb"secret-7|Doe|Jane|Nurse|0314|Roe", b"".join(content_of(out).values()))
     # every kept field is documented, and no other keyword is asked for
     page = (Path(__file__).parents[2] / "docs/data/build.md").read_text(encoding="utf-8")
     assert all(f"`{tag}`" in page for tag in TAGS)
@@ -154,7 +154,9 @@ def test_what_may_show_a_name_is_set_aside_and_counted(tmp_path):
         "burnt": dict(Modality="DX", BurnedInAnnotation="YES"),
         "capture": dict(Modality="DX", SOPClassUID="1.2.840.10008.5.1.4.1.1.7"),
         "screen": dict(Modality="CR", ConversionType="WSD"),
-        "other": dict(Modality="OT"),
+        "saved": dict(Modality="DX", ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]),
+        "digitised": dict(Modality="CR", ConversionType="DF"),
+        "other": dict(Modality="OT", BurnedInAnnotation="NO"),
     }
     for name, fields in kinds.items():
         (source / f"{name}.dcm").write_bytes(as_bytes(make(shades, bits=12, PatientID=name, **fields)))
@@ -166,15 +168,92 @@ def test_what_may_show_a_name_is_set_aside_and_counted(tmp_path):
     assert sum(summary["images"].values()) == 2 and summary["annotation_not_stated"] == 1
     listed = [json.loads(line) for line in (tmp_path / "out-private/quarantine.jsonl").read_text().splitlines()]
     assert {Path(one["file"]).stem: one["reason"] for one in listed} == {
-        "burnt": "BurnedInAnnotation is YES",
+        "burnt": "BurnedInAnnotation is not NO",
         "capture": "a secondary capture",
-        "screen": "ConversionType is WSD: taken from a screen",
-        "other": "modality is OT and BurnedInAnnotation is not stated",
+        "screen": "ConversionType is WSD: no direct exposure",
+        "saved": "a saved screen",
+        "digitised": "ConversionType is DF: no direct exposure",
+        "other": "the modality is none that takes films",
         "colour": "in colour: a screenshot, or a document",
     }
     (skipped,) = [json.loads(line) for line in (tmp_path / "out-private/skipped.jsonl").read_text().splitlines()]
     assert skipped["file"] == "report.dcm" and "no image" in skipped["reason"]
     assert reason_to_set_aside({"Modality": "DX"}) is None
+
+
+def test_names_in_free_fields_of_a_header_do_not_get_through(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    shades = np.add.outer(np.arange(60) * 40, np.arange(50) * 30).astype(np.uint16)
+    free = dict(BodyPartExamined="WRIST DOE JANE", ViewPosition="AP DOE", Manufacturer="Doe Imaging")
+    (source / "a.dcm").write_bytes(as_bytes(make(shades, bits=12, **free)))
+    build(source, tmp_path / "out", SMALL, workers=1)
+    (row,) = rows_of(tmp_path / "out")
+    assert (row["body_part"], row["view"], row["device"]) == (None, None, None)
+    assert b"doe" not in b"".join(content_of(tmp_path / "out").values()).lower()
+
+
+def test_a_study_stays_in_one_split_where_nobody_is_named(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    rows = []
+    for number in range(60):
+        name = f"{number}.png"
+        Image.fromarray(np.full((20, 20), number, np.uint8)).save(source / name)
+        rows.append({"file_name": name, "study_id": f"s{number // 3}"})
+    (source / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    build(
+        source, tmp_path / "out", BuildSettings(splits=SplitsConfig(validation_share=0.3, test_share=0.3)), workers=1
+    )
+    splits: dict[str, set[str]] = {}
+    for file in (tmp_path / "out/data").glob("*.parquet"):
+        for row in parquet.read_table(file).to_pylist():
+            splits.setdefault(row["study_id"], set()).add(file.name.split("-")[0])
+    assert len(splits) == 20 and all(len(where) == 1 for where in splits.values())
+    assert len(set.union(*splits.values())) > 1
+
+
+def test_odd_cells_of_a_manifest_are_read_or_listed_and_stop_nothing(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    cells = {
+        "date": {"year": "20190314", "age": "018M"},
+        "number": {"year": 2018.0, "findings": ["fracture"], "text": "one\u2028two \ud800 three"},
+        "quoted": {"findings": "['fracture']"},
+        "wrong": {"findings": 1},
+        "huge": {"year": "99999999999"},
+    }
+    rows = []
+    for number, (name, fields) in enumerate(cells.items()):
+        Image.fromarray(np.full((40, 20 + number), number, np.uint8)).save(source / f"{name}.png")
+        rows.append({"file_name": f"{name}.png", **fields})
+    rows.append({"file_name": "./date.png"})  # the same file again
+    lines = "".join(json.dumps(row) + "\n" for row in rows).replace("\\u2028", "\u2028")  # as some programs write it
+    (source / "metadata.jsonl").write_text(lines, encoding="utf-8")
+    build(source, tmp_path / "out", SMALL, workers=1)
+    found = {row["original_width"] - 20: row for row in rows_of(tmp_path / "out")}
+    assert set(found) == {0, 1, 4}
+    assert (found[0]["year"], found[0]["age_months"]) == (2019, 18)
+    assert (found[1]["year"], found[1]["findings"], found[1]["text"]) == (2018, ["fracture"], "one\u2028two ? three")
+    assert found[4]["year"] is None
+    listed = [json.loads(line) for line in (tmp_path / "out-private/skipped.jsonl").read_text().splitlines()]
+    assert {one["file"] for one in listed} == {"quoted.png", "wrong.png", "./date.png"}
+
+
+def test_damaged_headers_are_listed_and_the_rest_is_built(dicom_films, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(dicom_films, source)
+    files = sorted(source.rglob("*.dcm"))
+    random = np.random.default_rng(0)
+    for victim in files[:6]:
+        data = bytearray(victim.read_bytes())
+        for place in random.integers(140, 900, 12):
+            data[place] = int(random.integers(256))
+        victim.write_bytes(data)
+    summary = build(source, tmp_path / "out", SMALL, workers=1)
+    built = sum(summary["images"].values())
+    assert len(files) - 6 <= built <= len(files) - summary["skipped"] - summary["quarantined"]
+    assert summary["skipped"] + summary["quarantined"] > 0
 
 
 def test_broken_files_are_listed_with_their_reason_and_the_rest_is_built(films, tmp_path):
@@ -250,6 +329,20 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(films, tmp_path):
     assert not unfinished.exists()
 
 
+def test_a_build_killed_before_its_report_is_there_goes_on(films, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def die(summary):
+        raise Killed
+
+    with pytest.raises(Killed):
+        build(films, tmp_path / "out", SMALL, workers=1, report=die)
+    reports = []
+    build(films, tmp_path / "out", SMALL, workers=1, report=reports.append)
+    assert len(reports) == 1 and reports[0] == json.loads((tmp_path / "out/build.json").read_text())
+
+
 def test_workers_end_when_their_build_is_killed_alone(films, tmp_path):
     running = start(films, tmp_path / "out")
     while not list((tmp_path / "out-private").glob("unfinished/*-of-*.json")):
@@ -301,6 +394,8 @@ def test_wrong_sources_and_folders_are_refused_with_the_way_out(films, tmp_path,
         assert message in capsys.readouterr().err
     assert main(["data", "build", str(films), "--out", str(tmp_path / "x"), "--private", str(tmp_path / "x/key")]) == 2
     assert "which is what you hand on" in capsys.readouterr().err
+    hidden = tmp_path / "done" / ".." / "x" / "key"
+    assert main(["data", "build", str(films), "--out", str(tmp_path / "x"), "--private", str(hidden)]) == 2
     assert main(["data", "build", str(films), "--out", str(tmp_path / "y"), "--format", "gif"]) == 2
     assert "choose one of jpeg, png, webp" in capsys.readouterr().err
 
@@ -311,6 +406,6 @@ def test_the_command_says_what_to_open_and_writes_a_page_with_pictures(films, tm
     said = capsys.readouterr().out
     assert f"Open   {out / 'report.html'}" in said and "do not hand it on" in said
     page = (out / "report.html").read_text()
-    assert (page.count("<figure>") > 5 and "my films" in page and "<svg" in page) or "data:image/svg" in page
+    assert page.count("<figure>") > 5 and "my films" in page and "images by body part" in page
     card = (out / "README.md").read_text()
     assert card.startswith("---\n") and "# my films" in card and "take names out" in card

@@ -12,8 +12,9 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
@@ -32,7 +33,7 @@ from .shard import features, write_shard
 from .sources import Row, rows_of
 
 SPLITS = ("train", "validation", "test")
-WORK = "unfinished"  # in the private folder; gone when the build is done
+WORK, DONE = "unfinished", "finished"  # in the private folder; both gone when the build is done
 FORMAT = 1  # of the shards: another number means that an older build cannot go on
 
 
@@ -56,21 +57,30 @@ def private_folder(out: Path) -> Path:
 
 
 def build(
-    source: Path, out: Path, settings: BuildSettings, *, private: Path | None = None, workers: int | None = None
+    source: Path,
+    out: Path,
+    settings: BuildSettings,
+    *,
+    private: Path | None = None,
+    workers: int | None = None,
+    report: Callable[[dict[str, Any]], Any] | None = None,
 ) -> dict[str, Any]:
     """Builds OUT, or goes on with it; returns the summary, which stands in OUT/build.json too.
 
     `private` gets the key, and skipped.jsonl and quarantine.jsonl, which name files. Raises ValueError where OUT holds
-    something else, or a build of another source, key or settings.
+    something else, or a build of another source, key or settings. `report` is called with the summary before the build
+    counts as done.
     """
-    private = (private or private_folder(out)).absolute()
-    if private.is_relative_to(out.absolute()):
+    private = (private or private_folder(out)).resolve()
+    if private.is_relative_to(out.resolve()):
         raise ValueError(f"the private folder {private} lies in {out}, which is what you hand on; keep it elsewhere")
     work = private / WORK
     if out.exists() and not work.is_dir() and any(out.iterdir()):
         raise ValueError(f"{out} exists and is no unfinished build; name a new folder, or delete it")
-    private.mkdir(parents=True, exist_ok=True)
-    private.chmod(0o700)
+    if not private.exists():
+        private.mkdir(parents=True)
+        private.chmod(0o700)
+    shutil.rmtree(private / DONE, ignore_errors=True)
     work.mkdir(exist_ok=True)
     key = read_key(private / "key")
     with _alone(work):
@@ -96,14 +106,19 @@ def build(
         ):
             _write(folder / f"{name}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
         _write(out / "README.md", card(summary, features()))
-        _write(out / "build.json", json.dumps(summary, indent=1) + "\n")  # last: where it is, the build is whole
-    shutil.rmtree(work)
+        _write(out / "build.json", json.dumps(summary, indent=1) + "\n")
+        if report is not None:
+            report(summary)
+        # one step, so that a kill leaves either all that a next run checks or none of it
+        os.replace(work, private / DONE)
+    shutil.rmtree(private / DONE)
     return summary
 
 
 def _name_patients(rows: Sequence[Row], key: bytes) -> None:
-    for row in rows:  # an image without a patient is its own
-        row["patient_hash"] = pseudonym(key, "patient", row["patient_id"] or f"file {row['name']}")
+    for row in rows:  # without a patient a study stays together, and without a study an image is its own
+        study = f"study {row['study_id']}" if row["study_id"] else f"file {row['name']}"
+        row["patient_hash"] = pseudonym(key, "patient", row["patient_id"] or study)
 
 
 def _plan(rows: Sequence[Row], settings: BuildSettings, key: bytes) -> dict[str, list[Row]]:
@@ -159,7 +174,13 @@ def _write_all(
                 break
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 bar.update(running.pop(done))
-                done.result()
+                try:
+                    done.result()
+                except BrokenProcessPool as error:
+                    raise ValueError(
+                        "a worker died, of too little memory or of an image that crashes a decoder; run it again to "
+                        "go on, with --workers 1 to see which shard it is"
+                    ) from error
     bar.close()
 
 
@@ -255,7 +276,9 @@ def _same_build(work: Path, now: dict[str, Any]) -> None:
 def _hash(rows: Sequence[Row]) -> str:
     total = hashlib.sha256()
     for row in rows:
-        total.update(json.dumps({key: row[key] for key in row if key != "file"}, sort_keys=True).encode())
+        size = os.path.getsize(row["file"]) if os.path.isfile(row["file"]) else None  # a picture may be replaced
+        fields = {key: row[key] for key in row if key != "file"} | {"size": size}
+        total.update(json.dumps(fields, sort_keys=True).encode())
     return total.hexdigest()
 
 

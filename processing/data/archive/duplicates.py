@@ -13,6 +13,7 @@ SIDE = 16  # of the thumbnail that stands for an image
 # more with itself, images of different patients .982 or less. The same film cropped or turned is not found.
 LEAST_CORRELATION = 0.988
 BLOCK = 4096
+MOST_PAIRS = 100_000  # then the list ends: so many come of one picture in every study
 
 
 class Pair(NamedTuple):
@@ -46,7 +47,7 @@ def near_duplicates(thumbnails: Sequence[bytes], patients: Sequence[str]) -> lis
             alike = pixels[first : first + BLOCK] @ pixels[second : second + BLOCK].T  # (BLOCK, BLOCK)
             rows, columns = np.nonzero(alike >= LEAST_CORRELATION)
             rows, columns, values = rows + first, columns + second, alike[rows, columns]
-            wanted = (rows < columns) & (owner[rows] != owner[columns])
+            wanted = np.flatnonzero((rows < columns) & (owner[rows] != owner[columns]))[: MOST_PAIRS - len(found)]
             found += [
                 Pair(int(row), int(column), round(float(value), 4))
                 for row, column, value in zip(rows[wanted], columns[wanted], values[wanted], strict=True)

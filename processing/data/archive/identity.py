@@ -11,9 +11,11 @@ KEY_BYTES = 32
 def read_key(path: Path) -> bytes:
     """The key in the file, which is made where there is none. Who has it can tell which hash is whose."""
     if not path.exists():
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # for its owner alone
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # for its owner alone
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        os.replace(new, path)
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (ValueError, UnicodeDecodeError) as error:
@@ -27,7 +29,7 @@ def read_key(path: Path) -> bytes:
 
 def pseudonym(key: bytes, kind: str, name: str) -> str:
     """32 hexadecimal digits: the same for the same name, and without the key no way to tell from which."""
-    return hashlib.blake2b(name.encode(), key=key, person=kind.encode()[:16], digest_size=16).hexdigest()
+    return hashlib.blake2b(os.fsencode(name), key=key, person=kind.encode()[:16], digest_size=16).hexdigest()
 
 
 def key_check(key: bytes) -> str:

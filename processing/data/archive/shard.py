@@ -55,7 +55,7 @@ def write_shard(
     for row in rows:
         try:
             made.append(_made(row, key, settings))
-        except (UnreadableImageError, OSError) as error:
+        except (OSError, ValueError) as error:  # UnreadableImageError, or what an encoder does not take
             reason = str(error).replace(row["file"], row["name"])
             skipped.append({"file": row["name"], "reason": reason})
     table = pyarrow.Table.from_pylist(made, schema=schema)  # a thumbnail is in no column, and stays out

@@ -13,11 +13,13 @@ from tqdm.auto import tqdm
 
 from ...dicom_pedclip import UnreadableImageError, is_dicom
 from ..metadata import list_of_names, text_or_none
-from .headers import OLDEST, SEXES, row_of_header, year_of
+from .headers import OLDEST, SEXES, clean, months_of_age, row_of_header, year_of
 
 TABLES = (".jsonl", ".csv", ".parquet")
 IMAGE_COLUMNS = ("file_name", "image_path", "image", "path")
 REPORTS = ("reports.csv", "reports.jsonl", "reports.parquet")
+
+LONGEST_CELL = 16 * 2**20
 
 Row = dict[str, Any]
 
@@ -47,11 +49,14 @@ def rows_of_manifest(path: Path) -> tuple[list[Row], list[Row]]:
                     f"{path} has no column {' or '.join(IMAGE_COLUMNS)}; its columns are {', '.join(raw)}"
                 )
             refused.append({"file": f"row {number}", "reason": "no file name"})
-        elif name in seen:
+        elif os.path.normpath(name) in seen:
             refused.append({"file": name, "reason": f"row {number} repeats a file of another row"})
         else:
-            seen.add(name)
-            usable.append(_row_of_manifest(raw, path.parent / name, name))
+            seen.add(os.path.normpath(name))
+            try:
+                usable.append(_row_of_manifest(raw, path.parent / name, os.path.normpath(name)))
+            except (ValueError, TypeError) as error:
+                refused.append({"file": name, "reason": f"row {number} cannot be read: {error}"})
     if not usable:
         raise ValueError(f"{path} has no row with an image's file name")
     return usable, refused
@@ -81,18 +86,25 @@ def rows_of_dicom_folder(folder: Path) -> tuple[list[Row], list[Row]]:
 def read_table(path: Path) -> Iterator[Row]:
     """The rows of a CSV, JSONL or Parquet file; a mistake in it names the line."""
     if path.suffix == ".csv":
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file)
+        csv.field_size_limit(LONGEST_CELL)
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                yield from csv.DictReader(file)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} is no CSV table in UTF-8: {error}") from error
     elif path.suffix == ".jsonl":
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise ValueError(f"{path} line {number} is not JSON: {error}") from error
-                if not isinstance(row, dict):
-                    raise ValueError(f"{path} line {number} is a JSON {type(row).__name__}; each line is one object")
-                yield row
+        with path.open(encoding="utf-8") as lines:  # a line ends at a line feed alone, not at U+2028 in a text
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        row = json.loads(line)
+                    except json.JSONDecodeError as error:
+                        raise ValueError(f"{path} line {number} is not JSON: {error}") from error
+                    if not isinstance(row, dict):
+                        raise ValueError(
+                            f"{path} line {number} is a JSON {type(row).__name__}; each line is an object"
+                        )
+                    yield row
     else:
         from pyarrow import parquet
 
@@ -101,7 +113,8 @@ def read_table(path: Path) -> Iterator[Row]:
 
 def _row_of_manifest(raw: Mapping[str, Any], file: Path, name: str) -> Row:
     def text(column: str) -> str | None:
-        return text_or_none(raw.get(column))
+        found = text_or_none(raw.get(column))
+        return None if found is None else clean(found)
 
     return {
         "file": str(file),
@@ -111,13 +124,13 @@ def _row_of_manifest(raw: Mapping[str, Any], file: Path, name: str) -> Row:
         "view": text("view"),
         "age_months": _age(raw),
         "sex": SEXES.get((text("sex") or "").lower()),
-        "year": _whole(raw.get("year")) or year_of(text("study_date")),
+        "year": year_of(text("year")) or year_of(text("study_date")),
         "modality": text("modality"),
         "device": text("device"),
         "patient_id": text("patient_id"),
         "study_id": text("study_id"),
         "text": text("text") or text("report"),
-        "findings": list(list_of_names(raw.get("findings"))),
+        "findings": [clean(name) for name in list_of_names(raw.get("findings"))],
         "split": text("split"),
         "burned_in": "not stated",
         "set_aside": None,
@@ -125,9 +138,11 @@ def _row_of_manifest(raw: Mapping[str, Any], file: Path, name: str) -> Row:
 
 
 def _age(raw: Mapping[str, Any]) -> float | None:
-    """`age_months`, or `age_years` or `age` in years; None above 89 years."""
+    """`age_months`, or `age_years` or `age` in years or as DICOM writes it (018M); None above 89 years."""
     for column, months in (("age_months", 1), ("age_years", 12), ("age", 12)):
         value = text_or_none(raw.get(column))
+        if months_of_age(value) is not None:
+            return months_of_age(value)
         try:
             age = float(value) * months if value is not None else math.nan
         except ValueError:
@@ -135,11 +150,6 @@ def _age(raw: Mapping[str, Any]) -> float | None:
         if 0 <= age <= OLDEST * 12:
             return round(age, 2)
     return None
-
-
-def _whole(value: Any) -> int | None:
-    text = text_or_none(value)
-    return int(float(text)) if text and text.replace(".0", "").isdigit() else None
 
 
 def _reports(folder: Path) -> dict[str, str]:

@@ -1,0 +1,72 @@
+"""The table of terms: what the owner of a data set allows, read before anything leaves the house."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+TABLE = Path(__file__).with_name("terms.yaml")
+UNKNOWN = "unknown, ask"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A row of terms.yaml."""
+
+    name: str
+    title: str
+    licence: str
+    terms: str
+    may_send_to_remote: str  # yes, no, or "unknown, ask"
+    may_publish_weights: str
+    lineage: tuple[str, ...]  # data sets that it was made from
+    source: str
+
+
+@cache
+def all_terms() -> dict[str, Terms]:
+    """Every row by its name; a mistake in the file names the row."""
+    found = {}
+    for name, row in yaml.safe_load(TABLE.read_text(encoding="utf-8")).items():
+        answers = {key: _answer(name, key, row[key]) for key in ("may_send_to_remote", "may_publish_weights")}
+        found[name] = Terms(name=name, **{**row, **answers, "lineage": tuple(row["lineage"])})
+    for terms in found.values():
+        strangers = [name for name in terms.lineage if name not in found]
+        if strangers:
+            raise ValueError(f"{TABLE.name}: {terms.name} comes from {strangers[0]!r}, which has no row")
+    return found
+
+
+def terms_of(name: str) -> Terms:
+    """The terms of a data set. An unknown name is an error that lists close ones: nothing is allowed by default."""
+    table = all_terms()
+    if name not in table:
+        close = difflib.get_close_matches(name, table, n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(table)}"
+        raise ValueError(f"{name!r} has no row in {TABLE.name}, so nobody knows what it allows; {hint}")
+    return table[name]
+
+
+def ancestors(name: str) -> tuple[str, ...]:
+    """The data sets that this one was made from, theirs too, and itself first."""
+    found = [name]
+    for each in found:
+        found += [parent for parent in terms_of(each).lineage if parent not in found]
+    return tuple(found)
+
+
+def shared_lineage(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    """Data sets that both sides were made from: a model trained on `one` has seen part of `other`."""
+    seen = {ancestor for name in one for ancestor in ancestors(name)}
+    return tuple(dict.fromkeys(ancestor for name in other for ancestor in ancestors(name) if ancestor in seen))
+
+
+def _answer(name: str, key: str, value: object) -> str:
+    if isinstance(value, bool):  # YAML's own yes and no
+        return "yes" if value else "no"
+    if value != UNKNOWN:
+        raise ValueError(f"{TABLE.name}: {name} has {key} {value!r}; it is yes, no, or {UNKNOWN!r}")
+    return UNKNOWN
