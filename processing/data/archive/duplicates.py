@@ -41,7 +41,7 @@ def near_duplicates(thumbnails: Sequence[bytes], patients: Sequence[str]) -> lis
     pixels = np.divide(pixels, norms, out=np.zeros_like(pixels), where=norms > 0)
     numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients))}
     owner = np.array([numbers[patient] for patient in patients])
-    found = []
+    found: list[Pair] = []
     for first in tqdm(range(0, len(pixels), BLOCK), desc="near-duplicates", unit="block", disable=len(pixels) < BLOCK):
         for second in range(first, len(pixels), BLOCK):
             alike = pixels[first : first + BLOCK] @ pixels[second : second + BLOCK].T  # (BLOCK, BLOCK)

@@ -46,7 +46,9 @@ SUFFIXES = (".dicom", ".dcm", ".png")
 def read(folder: Path) -> Reading:
     """Every labelled image. There is no patient id: each image is taken to be a patient of its own."""
     root = root_of(folder, ("image_labels_*.csv",), TITLE, TREE)
-    samples, missing, notes = [], [], []
+    samples: list[Sample] = []
+    missing: list[str] = []
+    notes: list[str] = []
     for official in ("train", "test"):
         table = root / f"image_labels_{official}.csv"
         if not table.is_file():
