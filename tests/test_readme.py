@@ -58,6 +58,27 @@ def with_local_towers(small_vit, bert_folder):
     return replaced
 
 
+def write_untrained(folder: Path, small_vit: Path, bert_folder: Path) -> PedCLIPModel:
+    model = PedCLIPModel.from_vision_text_pretrained(str(small_vit), str(bert_folder))
+    model.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(bert_folder)
+    PedCLIPProcessor(PedCLIPImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    return model
+
+
+def test_every_python_block_with_a_name_is_run_here():
+    named = set(re.findall(r"<!-- snippet: (\w+) -->", README))
+    run = set(re.findall(r'snippet\("(\w+)"\)', Path(__file__).read_text(encoding="utf-8")))
+    assert named == run
+
+
+def test_the_pipeline_takes_a_film_of_12_bits(tmp_path, bert_folder, small_vit, monkeypatch):
+    code, printed = snippet("deep")
+    write_untrained(tmp_path / "runs/xr/hub", small_vit, bert_folder)
+    monkeypatch.chdir(tmp_path)
+    assert printed_by(code) == printed
+
+
 def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, bert_folder, small_vit, monkeypatch):
     (classify, classified), (gate, gated) = snippet("classify"), snippet("gate")
     image = re.search(r'image = "(.+?)"', classify)[1]
@@ -66,11 +87,7 @@ def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, bert_folder
         monkeypatch.chdir(ROOT)
     else:  # without the model of `make xr`: the same lines on a model that has learned nothing
         where = tmp_path / "a" / "checkout"
-        model = PedCLIPModel.from_vision_text_pretrained(str(small_vit), str(bert_folder))
-        model.save_pretrained(where / "runs/xr/hub")
-        tokenizer = AutoTokenizer.from_pretrained(bert_folder)
-        processor = PedCLIPProcessor(PedCLIPImageProcessor(size={"height": 32, "width": 32}), tokenizer)
-        processor.save_pretrained(where / "runs/xr/hub")
+        model = write_untrained(where / "runs/xr/hub", small_vit, bert_folder)
         monkeypatch.chdir(where)
         Path(image).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((40, 30), np.uint8)).save(image)
