@@ -39,7 +39,9 @@ def add_data_parser(verbs: Any) -> None:
     )
     build.add_argument("source", metavar="SOURCE", type=Path, help="manifest, or folder")
     build.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder to make")
-    build.add_argument("--dataset", default="unnamed", metavar="NAME", help="the data set's name, for its card")
+    build.add_argument(
+        "--dataset", default="unnamed", metavar="NAME", help="for the card; a name of terms.yaml brings its terms"
+    )
     build.add_argument("--side", type=int, default=256, metavar="PIXELS", help="of the shorter side (default: 256)")
     build.add_argument("--format", default="jpeg", metavar="NAME", help="jpeg, png or webp (default: jpeg)")
     build.add_argument("--quality", type=int, default=92, help="of JPEG and WebP, 1 to 100 (default: 92)")

@@ -409,3 +409,9 @@ def test_the_command_says_what_to_open_and_writes_a_page_with_pictures(films, tm
     assert page.count("<figure>") > 5 and "my films" in page and "images by body part" in page
     card = (out / "README.md").read_text()
     assert card.startswith("---\n") and "# my films" in card and "take names out" in card
+    assert "terms are not known here" in card
+    assert (
+        main(["data", "build", str(films), "--out", str(tmp_path / "more"), "--dataset", "phantom", "--side", "48"])
+        == 0
+    )
+    assert "May be sent to a remote server: yes." in (tmp_path / "more" / "README.md").read_text()

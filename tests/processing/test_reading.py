@@ -108,6 +108,20 @@ def test_deep_arrays_of_every_kind_give_the_pixels_of_the_file(tmp_path):
     np.testing.assert_allclose(expected[0, 1] * 0.5 + 0.5, scaled, rtol=0, atol=1 / 2550)
 
 
+def test_real_wrists_of_16_bits_agree_with_numpy_and_pillow(shared_data):
+    files = sorted((shared_data / "originals").glob("graz_*.png"))
+    assert len(files) == 5
+    for file in files:
+        with Image.open(file) as stored:
+            values = np.asarray(stored)
+        assert values.max() > 255
+        shown = Image.fromarray(windowed(values).astype(np.float32))
+        for side in (32, 224):
+            resized = np.clip(np.asarray(shown.resize((side, side), Image.Resampling.BICUBIC)), 0, 255) / 255
+            found = PedCLIPImageProcessor(size={"height": side, "width": side})(file, return_tensors="np").pixel_values
+            np.testing.assert_allclose(found[0, 2] * 0.5 + 0.5, resized, rtol=0, atol=1 / 2550)
+
+
 def test_wide_integers_that_hold_8_bits_are_8_bits():
     shades = RANDOM.integers(0, 256, (40, 30), dtype=np.uint8)
     for wide in (shades.astype(np.int64), torch.from_numpy(shades).long(), Image.fromarray(shades.astype(np.int32))):

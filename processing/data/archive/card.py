@@ -4,6 +4,8 @@ from typing import Any
 
 import yaml
 
+from ..official.terms import Terms, all_terms
+
 LIMITS = """\
 - Free text (`text`) is the source's own, word for word. A report may name people: take names out before you build, or
   do not hand the shards on.
@@ -14,8 +16,20 @@ LIMITS = """\
 """
 
 
+def said_of(terms: Terms | None) -> str:
+    """What the owner of the source allows, as far as it is known."""
+    if terms is None:
+        return "The source's licence and terms are not known here: ask its owner before you hand anything on."
+    made_from = f" Made from: {', '.join(terms.lineage)}." if terms.lineage else ""
+    return (
+        f"Source: {terms.title}. Licence: {terms.licence}; {terms.terms}. May be sent to a remote server: "
+        f"{terms.may_send_to_remote}. Weights trained on it may be published: {terms.may_publish_weights}.{made_from}"
+    )
+
+
 def card(summary: dict[str, Any], features: Any) -> str:
-    """README.md with the metadata that `datasets` and the Hub read."""
+    """README.md with the metadata that `datasets` and the Hub read; terms.yaml's row where the data set has one."""
+    terms = all_terms().get(summary["dataset"])
     splits = [split for split in ("train", "validation", "test") if summary["images"].get(split)]
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     metadata = {
@@ -41,7 +55,9 @@ def card(summary: dict[str, Any], features: Any) -> str:
 # {summary["dataset"]}
 
 Radiographs with their texts and labels, built by `pedclip data build`. Load with `datasets.load_dataset(FOLDER)`, or
-name the folder as `data.path` of a PedCLIP recipe. Who built it says what the licence allows: none is stated here.
+name the folder as `data.path` of a PedCLIP recipe.
+
+{said_of(terms)}
 
 {table}
 
