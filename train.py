@@ -41,11 +41,11 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from pedclip import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
-from pedclip.card import CardFacts
+from pedclip.card_training import card_facts, hardware_line
 from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
 from pedclip.eval.prompts import question_file
 from pedclip.eval.training import evaluate
-from pedclip.hub import TRAINING_LABELS, write_hub_folder
+from pedclip.hub import TRAINING_LABELS, write_card, write_hub_folder
 from pedclip.optimizer import build_optimizer, learning_rate_share
 from pedclip.processing.data.batches import PairBatches, Pick
 from pedclip.processing.data.captions import Captions
@@ -211,7 +211,7 @@ def train(config: TrainConfig) -> Path:
         rows = read_samples(config.data, split="validation", skipped_file=output / "skipped_validation_rows.jsonl")
         held_out = PairDataset(rows, processor, config.data, body_parts)
     labels = Captions(config.data).training_labels(samples)
-    facts = CardFacts(**dataclasses.asdict(config.card))
+    facts = card_facts(config)
     blocks = samples.blocks if isinstance(samples, ShardSamples) else None
     batches = PairBatches(samples, config.batch_size, config.seed, config.data.balance, config.data.together, blocks)
     share = ShareOfBatches(batches, rank, processes)
@@ -239,6 +239,7 @@ def train(config: TrainConfig) -> Path:
             plain_model.save_pretrained(folder)
             processor.save_pretrained(folder)
             Path(folder, TRAINING_LABELS).write_text(json.dumps(labels, indent=2) + "\n", encoding="utf-8")
+            write_card(plain_model, facts, folder, labels)  # whoever exports a checkpoint gets what the recipe states
         weights.clear()  # written already, and not twice
 
     def read_model(models, folder):
@@ -259,6 +260,11 @@ def train(config: TrainConfig) -> Path:
     if accelerator.is_main_process:
         metrics.forget_after(progress.step if start is not None else -1)
     accelerator.init_trackers("tensorboard")
+
+    def write_folder(model_now: PedCLIPModel, folder: Path):
+        hardware = hardware_line(progress.seconds, processes, accelerator.device, config.precision)
+        stated = dataclasses.replace(facts, hardware=hardware)
+        write_hub_folder(model_now, processor, folder, stated, training_labels=labels, overwrite=True)
 
     def look() -> float:
         """Evaluates on the held-out images, writes the scores down, and returns the one that decides."""
@@ -325,7 +331,7 @@ def train(config: TrainConfig) -> Path:
             score = look()
             if progress.best is None or score > progress.best:
                 progress.best = score
-                write_hub_folder(plain_model, processor, best, facts, training_labels=labels, overwrite=True)
+                write_folder(plain_model, best)
         save_checkpoint(accelerator, last)
     bar.close()
 
@@ -333,7 +339,7 @@ def train(config: TrainConfig) -> Path:
     if accelerator.is_main_process:
         if config.keep_for_hub == "best":
             plain_model = PedCLIPModel.from_pretrained(best)
-        write_hub_folder(plain_model, processor, hub, facts, training_labels=labels, overwrite=True)
+        write_folder(plain_model, hub)
     accelerator.end_training()
     return hub
 

@@ -149,6 +149,9 @@ class DataConfig:
     """The `data:` part of a recipe: one folder of images with its metadata."""
 
     path: str  # the folder; relative paths count from where the command runs
+    # the data sets that it was made from, by their names in processing/data/official/terms.yaml or the owner's own:
+    # the card lists them, and publishing the weights asks what their owners allow
+    datasets: list[str] = field(default_factory=list)
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     captions: CaptionsConfig = field(default_factory=CaptionsConfig)
@@ -168,6 +171,8 @@ class DataConfig:
             raise ValueError(f"data.class_folders is {self.class_folders!r}; choose one of {', '.join(CLASS_FOLDERS)}")
         if not 0 <= self.balance <= 1:
             raise ValueError(f"data.balance is {self.balance}; it goes from 0 (as they come) to 1 (equally often)")
+        if not all(isinstance(name, str) and name.strip() for name in self.datasets):
+            raise ValueError(f"data.datasets is {self.datasets}; it is a list of names")
         if self.cache_gib < 0:
             raise ValueError(f"data.cache_gib is {self.cache_gib}; 0 keeps nothing in memory, below 0 means nothing")
 

@@ -57,7 +57,9 @@ class CardConfig:
 
     name: str = "PedCLIP"
     license: str = "other"  # of the weights, as the Hub spells it: what the terms of the training data allow
-    training_data: str = "Not stated by the person who trained this model. Ask before using it."  # Markdown
+    training_data: str | None = None  # Markdown; null: the card says that nobody stated it, and `pedclip check` too
+    base_models: list[str] | None = None  # ids on the Hub; null: those ids that the model: part names
+    emissions_grams: float | None = None  # of CO2 equivalents, as measured by whoever trained; null: not measured
 
 
 @dataclass(kw_only=True)

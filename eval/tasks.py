@@ -11,6 +11,7 @@ from typing import Any
 
 from ..configuration.data import DataConfig
 from ..configuration.training import load_recipe
+from ..processing.data.official.terms import all_terms
 from ..processing.data.sample import Sample
 from ..processing.data.samples import image_bytes, read_samples
 from .embeddings import EmbeddedImages, ModelUnderTest, load_model
@@ -100,6 +101,7 @@ def run_task(
         "task": name,
         **result,
         "model": tested.name,
+        "data_set": data_set_name(config),
         "split": split,
         **provenance(samples, seed, resamples),
     }
@@ -112,6 +114,14 @@ def data_config(data: DataConfig | Path | str) -> DataConfig:
     if path.suffix in (".yaml", ".yml"):
         return load_recipe(path).data
     return DataConfig(path=str(path))
+
+
+def data_set_name(config: DataConfig) -> str | None:
+    """What the numbers stand under: the owner's names, or the phantom's, whose folders say what they are."""
+    if Path(config.path, "phantom.json").is_file():
+        return all_terms()["phantom"].title
+    titles = [all_terms()[name].title if name in all_terms() else name for name in config.datasets]
+    return ", ".join(titles) or None
 
 
 def provenance(samples: Sequence[Sample], seed: int, resamples: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from .prompts import Question, questions
 from .report import baseline_sentences, markdown_table, write_report
 from .retrieval import retrieval
 from .statistics import RESAMPLES, Metric, paired_difference
-from .tasks import provenance
+from .tasks import data_set_name, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -175,6 +175,7 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
     return {
         **{key: score for key, score in results["fittings"][main].items() if ": " not in key},
         "headline_fitting": main,
+        "data_set": data_set_name(data),
         "split": "test",
         "images": {split: len(part) for split, part in samples.items()},
         "sources_with_one_body_part": one_part_sources(samples["train"]),

@@ -1,17 +1,25 @@
 """The model card: model_card.md filled with what the config tells and what its author states."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedConfig
 
 import pedclip
+from pedclip.processing.data.official.terms import all_terms
+from pedclip.samples import FOLDER as SAMPLES_FOLDER
+from pedclip.samples import SAMPLES
 
-TRAINING_DATA, RESULTS = "training data", "results"  # the parts of a card between marks, which a later export keeps
+TRAINING_DATA_NOT_STATED = "Not stated by the person who wrote this folder. Ask before using the model."
+# the parts of a card between marks, which a later export keeps
+MARKED = {"training_data": "training data", "results": "results", "subgroups": "subgroups", "hardware": "hardware"}
+DATA_SET_IDS = {"phantom": "pedclip/phantom"}  # names of terms.yaml that the Hub spells otherwise
+LANGUAGE = "en"
+HERE = 'model_id, revision = "this folder, or its id on the Hub", "main"'  # the line of the card that a push replaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +28,14 @@ class CardFacts:
 
     name: str = "PedCLIP"
     license: str = "other"  # of the weights, as the Hub spells it: what the terms of the training data allow
-    training_data: str = "Not stated by the person who wrote this folder. Ask before using the model."  # Markdown
+    training_data: str = TRAINING_DATA_NOT_STATED  # Markdown
+    datasets: tuple[str, ...] = ()  # names in processing/data/official/terms.yaml, or the owner's own
+    base_models: tuple[str, ...] = ()  # ids on the Hub
     results: str = "No results were given when this card was written."  # Markdown
+    subgroups: str = "No results by subgroup were given when this card was written."  # Markdown
+    eval_results: tuple[EvalResult, ...] = ()  # the model-index
+    hardware: str = "Not recorded."  # Markdown: what it was trained on, and how long
+    emissions_grams: float | None = None  # of CO2 equivalents; None: not measured
 
 
 def checkout_file(name: str) -> Path:
@@ -50,41 +64,78 @@ def render_card(
     if training_labels is not None:
         described["body parts seen in training"] = ", ".join(training_labels["body_part"]) or "none"
         described["findings seen in training"] = ", ".join(training_labels["findings"]) or "none"
+    further: dict[str, Any] = {}
+    if facts.license == "other":
+        further |= {"license_name": "terms-of-the-training-data", "license_link": "README.md#licence"}
+    if facts.emissions_grams is not None:
+        stated = {"emissions": facts.emissions_grams, "source": "stated by the model's author"}
+        further["co2_eq_emissions"] = {**stated, "training_type": "training"}
+    if pipeline_tag == "zero-shot-image-classification":
+        further["widget"] = widget()
     return ModelCard.from_template(
         ModelCardData(
-            language="en",
+            language=LANGUAGE,
             license=facts.license,
             library_name="transformers",
             pipeline_tag=pipeline_tag,
             model_name=facts.name,
+            base_model=list(facts.base_models) or None,
+            datasets=[DATA_SET_IDS.get(name, name) for name in facts.datasets] or None,
+            eval_results=list(facts.eval_results) or None,
             tags=["radiology", "x-ray", "pediatrics", "medical", "clip", "mixture-of-experts", "pedclip"],
+            **further,
         ),
         template_path=str(checkout_file("model_card.md")),
         name=facts.name,
+        here=HERE,
+        image_size=vision.image_size,
         described=described.items(),
         training_data=facts.training_data,
+        attributions=[attribution(name) for name in facts.datasets],
         results=facts.results,
+        subgroups=facts.subgroups,
+        hardware=facts.hardware,
+        emissions_grams=facts.emissions_grams,
     )
+
+
+def widget() -> list[dict[str, str]]:
+    """The examples of the Hub's widget: phantom films that lie in the folder, which a push turns into addresses."""
+    return [
+        {
+            "src": f"{SAMPLES_FOLDER}/{sample.file_name}",
+            "candidate_labels": ", ".join(sample.labels),
+            "example_title": sample.title,
+        }
+        for sample in SAMPLES
+    ]
+
+
+def attribution(name: str) -> str:
+    """Who made a data set, and under which terms, in a line; a name without a row in terms.yaml is the owner's own."""
+    terms = all_terms().get(name)
+    if terms is None:
+        return f"{name}: stated by the model's author; its terms are not known here"
+    made_from = f"; made from {', '.join(terms.lineage)}" if terms.lineage else ""
+    return f"{terms.title}: {terms.source}. Licence: {terms.licence}; {terms.terms}{made_from}"
 
 
 def facts_of(card: ModelCard) -> CardFacts:
     """What a card that was made here says, so that another export can change a part and keep the rest."""
-    stated = {"name": card.data.get("model_name"), "license": card.data.get("license")}
-    for field, mark in (("training_data", TRAINING_DATA), ("results", RESULTS)):
+    names = {identity: name for name, identity in DATA_SET_IDS.items()}
+    stated: dict[str, Any] = {
+        "name": card.data.get("model_name"),
+        "license": card.data.get("license"),
+        "datasets": tuple(names.get(one, one) for one in _listed(card.data.get("datasets"))),
+        "base_models": tuple(_listed(card.data.get("base_model"))),
+        "eval_results": tuple(card.data.get("eval_results") or ()),
+        "emissions_grams": (card.data.get("co2_eq_emissions") or {}).get("emissions"),
+    }
+    for field, mark in MARKED.items():
         part = re.search(f"<!-- {mark} -->\n(.*?)\n<!-- end of {mark} -->", card.text, flags=re.DOTALL)
         stated[field] = part.group(1) if part else None
     return CardFacts(**{field: text for field, text in stated.items() if text is not None})
 
 
-def results_table(results: Iterable[Mapping[str, Any]]) -> str:
-    """Markdown of what `pedclip eval --out` wrote, each with its interval, its chance level and its n."""
-    header = ["task", "how", "metric", "value", "95 % interval", "chance", "n", "split"]
-    lines = [header, ["---"] * len(header), *(_cells(result) for result in results)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cells(result: Mapping[str, Any]) -> list[str]:
-    low, high = result["low"], result["high"]
-    interval = "none" if low is None else f"{low:.3f} to {high:.3f}"
-    numbers = [f"{result['value']:.3f}", interval, f"{result['chance']:.3f}", str(result["n"])]
-    return [result["task"], result["kind"], result["metric"], *numbers, result["split"]]
+def _listed(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())

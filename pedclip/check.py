@@ -11,11 +11,18 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
+from pedclip.card import TRAINING_DATA_NOT_STATED
+from pedclip.publishing import patient_data_in
+
 PICKLE_SUFFIXES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 PICKLE_START = re.compile(rb"\x80[\x02-\x05]")  # the first two bytes of every pickle since protocol 2
 NEEDED_FILES = ("config.json", "model.safetensors", "README.md", "LICENSE")
+ENDPOINT_FILES = ("handler.py", "requirements.txt")
 CARD_FIELDS = ("license", "library_name", "pipeline_tag", "language", "tags")
-CARD_PHRASES = ("not a medical device", "## Intended use", "## Training data", "## Results", "## Citation")
+CARD_PHRASES = (
+    *("not a medical device", "## Intended use", "## Training data", "## Results", "### Subgroups"),
+    *("## Limits", "## Hardware", "## Licence", "## Citation"),
+)
 # Where people's files lie on Linux, macOS and Windows, unless it is the end of a web address
 MACHINE_PATH = re.compile(r"(?<![\w./~-])/(?:home|root|tmp|Users|mnt|var/folders)/[\w.-]+|\b[A-Za-z]:\\{1,2}Users\b")
 
@@ -38,6 +45,7 @@ def check_folder(folder: str | os.PathLike) -> list[Check]:
         check_files(folder),
         check_no_pickle(folder),
         check_no_machine_paths(folder),
+        check_no_patient_data(folder),
         check_card(folder),
         *check_fresh_process(folder),
     ]
@@ -55,7 +63,8 @@ def check_files(folder: Path) -> Check:
     pipelines = [pipeline["impl"] for pipeline in config.get("custom_pipelines", {}).values()]
     code = [reference.split(".")[0] + ".py" for reference in (*config.get("auto_map", {}).values(), *pipelines)]
     weights_in_parts = (folder / "model.safetensors.index.json").is_file()
-    needed = [name for name in (*NEEDED_FILES, *code) if not (weights_in_parts and name == "model.safetensors")]
+    endpoint = ENDPOINT_FILES if "PedCLIPModel" in config.get("architectures", ()) else ()
+    needed = {*NEEDED_FILES, *code, *endpoint} - ({"model.safetensors"} if weights_in_parts else set())
     missing = sorted({name for name in needed if not (folder / name).is_file()})
     if "auto_map" not in config:
         return Check("files", False, "config.json has no auto_map: AutoModel cannot find the code")
@@ -88,6 +97,12 @@ def check_no_machine_paths(folder: Path) -> Check:
     return Check("no machine paths", not found, "; ".join(found))
 
 
+def check_no_patient_data(folder: Path) -> Check:
+    """No pictures but the phantom samples, no identifiers, no files that a model does not need."""
+    found = patient_data_in(folder)
+    return Check("no patient data", not found, "; ".join(found))
+
+
 def check_card(folder: Path) -> Check:
     card_file = folder / "README.md"
     if not card_file.is_file():
@@ -97,6 +112,10 @@ def check_card(folder: Path) -> Check:
     missing += [phrase for phrase in CARD_PHRASES if phrase.lower() not in card.text.lower()]
     if "{{" in card.content or "{%" in card.content:
         missing.append("a filled-in template")
+    if TRAINING_DATA_NOT_STATED in card.text:
+        missing.append("what the model was trained on (`pedclip export --training-data FILE`, or the recipe's card:)")
+    if card.data.get("model-index") and not card.data.get("eval_results"):
+        missing.append("a model-index that can be read")
     return Check("card", not missing, f"missing: {', '.join(missing)}" if missing else "")
 
 
@@ -107,7 +126,7 @@ def check_fresh_process(folder: Path) -> list[Check]:
         report = Path(empty) / "report.json"
         done = subprocess.run(
             [
-                *(sys.executable, "-I", str(here / "fresh_process.py")),
+                *(sys.executable, "-IB", str(here / "fresh_process.py")),
                 *(str(folder.resolve()), str(report), str(here / "fingerprint.py")),
             ],
             cwd=empty,

@@ -5,8 +5,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pedclip.data_command import add_data_parser
+from pedclip.push_command import add_push_parser
 
 # torch and transformers take seconds to import, so each verb imports what it needs when it runs.
 
@@ -19,6 +21,7 @@ EPILOG = """\
 examples:
   pedclip export runs/xr/checkpoints/last my-model   make a folder that loads anywhere
   pedclip check runs/xr/hub                          would it load for someone else?
+  pedclip push runs/xr/hub org/pedclip --dry-run     what would go to the Hub?
   pedclip eval --model runs/xr/hub --task body-part --data configuration/recipes/xr.yaml
 
 `pedclip VERB --help` says more about one of them."""
@@ -35,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         help="rewrite a model folder or checkpoint as a complete Hub folder",
         description="Writes weights, processor, the code that loads them, licence and model card into OUT, whole or "
         "not at all. OUT then loads with transformers alone: AutoModel.from_pretrained(OUT, trust_remote_code=True). "
-        "The card that DIR has is kept, but for what --name, --license, --training-data and --results replace.",
+        "The card that DIR has is kept, but for what the options replace.",
         epilog="example: pedclip export runs/xr/checkpoints/last my-model --name my-model --training-data data.md",
     )
     export.add_argument("dir", metavar="DIR", type=Path, help="a folder that train.py or save_pretrained wrote")
@@ -50,8 +53,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         type=Path,
         nargs="+",
-        help="for the card: what `pedclip eval` or `make xr` wrote",
+        help="for the card: what `pedclip eval`, `make demo` or `make xr` wrote",
     )
+    export.add_argument(
+        "--datasets", metavar="NAME", nargs="+", help="data sets it learned from, as the table of terms names them"
+    )
+    export.add_argument("--base-models", metavar="ID", nargs="+", help="models that it started from, ids on the Hub")
     export.add_argument("--overwrite", action="store_true", help="replace OUT if it is a model folder already")
     export.set_defaults(run=run_export)
 
@@ -59,8 +66,8 @@ def parser() -> argparse.ArgumentParser:
         "check",
         help="open a Hub folder as a stranger would, and look for what should not be in it",
         description="Opens DIR in a fresh process that has no PedCLIP and no network, through every Auto class, saves "
-        "it again and compares. Looks for pickles, paths of this machine and gaps in the card. Exit code 1 where "
-        "something fails. The code in DIR runs: check only what you trust.",
+        "it again and compares. Looks for pickles, paths of this machine, data of patients and gaps in the card. Exit "
+        "code 1 where something fails. The code in DIR runs: check only what you trust.",
         epilog="example: pedclip check runs/xr/hub",
     )
     check.add_argument("dir", metavar="DIR", type=Path, help="the Hub folder")
@@ -109,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
     phantom.add_argument("--dose", type=float, metavar="SHARE", help="imagefolder: of the usual exposure, 0.25 say")
     phantom.set_defaults(run=run_phantom)
 
+    add_push_parser(verbs)
     add_data_parser(verbs)
     return top
 
@@ -116,33 +124,23 @@ def parser() -> argparse.ArgumentParser:
 def run_export(args: argparse.Namespace) -> int:
     from pedclip.hub import export_folder
 
-    changes = {"name": args.name, "license": args.license}
+    changes: dict[str, Any] = {"name": args.name, "license": args.license}
     if args.training_data:
         changes["training_data"] = args.training_data.read_text(encoding="utf-8").strip()
     if args.results:
-        changes["results"] = results_markdown(args.results)
-    changes = {field: text for field, text in changes.items() if text is not None}
+        from pedclip.card_results import card_changes
+
+        changes |= card_changes([json.loads(file.read_text(encoding="utf-8")) for file in args.results])
+    if args.datasets:
+        changes["datasets"] = tuple(args.datasets)
+    if args.base_models:
+        changes["base_models"] = tuple(args.base_models)
+    changes = {field: value for field, value in changes.items() if value is not None}
     out = export_folder(args.dir, args.out, overwrite=args.overwrite, **changes)
     sizes = [file.stat().st_size for file in out.iterdir()]
     print(f"wrote {args.out}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB")
     print(f'load it with AutoModel.from_pretrained("{args.out}", trust_remote_code=True)')
     return 0
-
-
-def results_markdown(files: Sequence[Path]) -> str:
-    """One table of what `pedclip eval` wrote, then the whole table of each `make xr`, baselines included."""
-    from pedclip.card import results_table
-    from pedclip.eval.report import baseline_sentences, markdown_table
-
-    results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    tasks = [result for result in results if "task" in result]
-    parts = [results_table(tasks)] if tasks else []
-    for run in (result for result in results if "task" not in result):
-        parts += [
-            markdown_table(run),
-            "\n".join(f"- {said}" for said in (*baseline_sentences(run), *run["confounds"])),
-        ]
-    return "\n\n".join(parts)
 
 
 def run_check(args: argparse.Namespace) -> int:

@@ -121,6 +121,10 @@ def demo(out: Path, patients: int, side: int, recipe: Path, overrides: Sequence[
 
     write_demo_report(out, results)
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    from pedclip.card_results import card_changes
+    from pedclip.hub import update_card
+
+    update_card(out / "hub", **card_changes([results]))
     return results
 
 

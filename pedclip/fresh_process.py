@@ -5,6 +5,7 @@ lacks must fail here. Writes the list of checks, as JSON, to the file named seco
 fingerprint.py, which needs no PedCLIP either.
 """
 
+import io
 import json
 import sys
 import tempfile
@@ -58,7 +59,7 @@ def main(folder: str, report: str, fingerprint_file: str) -> None:
 
 
 def module_at(path: str) -> ModuleType:
-    spec = util.spec_from_file_location("fingerprint", path)
+    spec = util.spec_from_file_location(Path(path).stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
     module = util.module_from_spec(spec)
@@ -158,6 +159,25 @@ def open_as_a_stranger(folder: str, checks: Checks, fingerprints: ModuleType) ->
             raise ValueError(f"the same input gives another output: largest difference {difference:g}")
         return difference
 
+    def handler_answers() -> float:
+        """The endpoint's handler, run as an endpoint runs it, against the model's own scores."""
+        handler_file = module_at(str(Path(folder) / "handler.py"))
+        content = io.BytesIO()
+        image.save(content, "PNG")
+        answer = handler_file.EndpointHandler(folder)(
+            {"inputs": content.getvalue(), "parameters": {"candidate_labels": TEXTS}}
+        )
+        if "error" in answer:
+            raise ValueError(f"it refuses a picture: {answer['error']}")
+        scores = {row["label"]: row["score"] for row in answer}
+        expected = first[1][0].softmax(-1)
+        difference = (expected - torch.tensor([scores[text] for text in TEXTS])).abs().max().item()
+        if difference > LAST_BITS:
+            raise ValueError(f"its scores differ from the model's by up to {difference:g}")
+        return difference
+
+    if first is not None and (Path(folder) / "handler.py").is_file():
+        checks.run("handler.py", handler_answers, lambda difference: f"largest difference {difference:g}")
     if first is not None:
         checks.run("saved and loaded again", saved_again, lambda difference: f"largest difference {difference:g}")
         rows = checks.run("fingerprint", compared_with_saved)

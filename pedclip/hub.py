@@ -24,9 +24,13 @@ from pedclip.card import CardFacts, checkout_file, facts_of, render_card
 from pedclip.configuration.hub_folder_pedclip import write_code_files
 from pedclip.fingerprint import FILE as FINGERPRINT
 from pedclip.fingerprint import fingerprint
+from pedclip.publishing import check_terms
+from pedclip.samples import FOLDER as SAMPLES_FOLDER
+from pedclip.samples import sample_files
 
 # transformers writes these into a re-saved tokenizer's settings: how this machine loaded it, not what it is
 LOADING_KEYS = ("is_local", "local_files_only")
+CARD = "README.md"
 TRAINING_LABELS = "training_labels.json"
 
 
@@ -87,8 +91,9 @@ def write_hub_folder(
     """Writes a folder that loads by itself. It is made beside `out` and renamed at the end: never half of one.
 
     The card is `card` as it stands, or made from `facts`. `training_labels` goes along as training_labels.json, from
-    which an evaluation knows what it may call zero-shot. fingerprint.json says what the folder, opened again on this
-    machine, makes of fixed images and texts; `pedclip check` compares with it.
+    which an evaluation knows what it may call zero-shot. A whole model gets the files that an Inference Endpoint runs
+    (handler.py and requirements.txt), and phantom films for the widget. fingerprint.json says what the folder, opened
+    again on this machine, makes of fixed images and texts; `pedclip check` compares with it.
     """
     out = Path(out).absolute()
     check_target(out, overwrite)
@@ -100,13 +105,20 @@ def write_hub_folder(
         write_code_files(staged)
         _drop_loading_keys(staged / "tokenizer_config.json")
         _write_json(staged / FINGERPRINT, fingerprint(*load_folder(staged)))
+        if isinstance(model, PedCLIPModel):
+            here = Path(__file__).parent
+            shutil.copyfile(here / "handler.py", staged / "handler.py")
+            shutil.copyfile(here / "endpoint_requirements.txt", staged / "requirements.txt")
+            (staged / SAMPLES_FOLDER).mkdir()
+            for film in sample_files():
+                shutil.copy(film, staged / SAMPLES_FOLDER)
         shutil.copyfile(checkout_file("LICENSE"), staged / "LICENSE")
         if training_labels is not None:
             _write_json(staged / TRAINING_LABELS, training_labels)
         if card is None:
-            pipeline_tag = KINDS[type(model).__name__].pipeline_tag
-            card = render_card(model.config, pipeline_tag, facts or CardFacts(), training_labels)
-        card.save(staged / "README.md")
+            write_card(model, facts or CardFacts(), staged, training_labels)
+        else:
+            card.save(staged / CARD)
         for path in (staged, *staged.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
         if out.exists():
@@ -120,19 +132,55 @@ def write_hub_folder(
     return out
 
 
-def export_folder(source: str | os.PathLike, out: str | os.PathLike, overwrite: bool = False, **changes: str) -> Path:
+def export_folder(source: str | os.PathLike, out: str | os.PathLike, overwrite: bool = False, **changes: Any) -> Path:
     """Rewrites a PedCLIP folder or checkpoint as a complete Hub folder, with its own card or the default one.
 
-    `changes` are fields of `CardFacts` that the card should now state.
+    `changes` are fields of `CardFacts` that the card should now state. Raises where the terms of a data set that the
+    card names forbid publishing weights: this is a folder to be handed on.
     """
     check_target(out, overwrite)  # before the minutes that a large model takes to load
+    card, facts = _card_of(Path(source))
+    facts = replace(facts, **changes)
+    check_terms(facts.datasets, permission="not asked for: what nobody knows is asked about when it is pushed")
     model, processor = load_folder(source)
-    old_card = Path(source) / "README.md"
-    card = ModelCard.load(old_card) if old_card.is_file() else None
-    facts = replace(facts_of(card) if card else CardFacts(), **changes)
-    labels_file = Path(source) / TRAINING_LABELS
-    training_labels = json.loads(labels_file.read_text(encoding="utf-8")) if labels_file.is_file() else None
-    return write_hub_folder(model, processor, out, facts, None if changes else card, training_labels, overwrite)
+    return write_hub_folder(
+        model, processor, out, facts, None if changes else card, _training_labels(Path(source)), overwrite
+    )
+
+
+def write_card(
+    model: PreTrainedModel,
+    facts: CardFacts,
+    folder: str | os.PathLike,
+    training_labels: Mapping[str, Any] | None = None,
+) -> None:
+    """README.md alone, for a model that lies in `folder` already."""
+    pipeline_tag = KINDS[type(model).__name__].pipeline_tag
+    render_card(model.config, pipeline_tag, facts, training_labels).save(Path(folder) / CARD)
+
+
+def update_card(folder: str | os.PathLike, **changes: Any) -> None:
+    """Writes a model folder's card anew, with other fields of `CardFacts`; nothing else is touched."""
+    folder = Path(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    pipeline_tag = KINDS[config.architectures[0]].pipeline_tag
+    facts = replace(_card_of(folder)[1], **changes)
+    new = folder / ".README.md.new"
+    render_card(config, pipeline_tag, facts, _training_labels(folder)).save(new)
+    os.replace(new, folder / CARD)
+
+
+def _card_of(folder: Path) -> tuple[ModelCard | None, CardFacts]:
+    card_file = folder / CARD
+    if not card_file.is_file():
+        return None, CardFacts()
+    card = ModelCard.load(card_file)
+    return card, facts_of(card)
+
+
+def _training_labels(folder: Path) -> dict[str, Any] | None:
+    file = folder / TRAINING_LABELS
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def _drop_loading_keys(settings_file: Path) -> None:

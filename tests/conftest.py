@@ -126,12 +126,18 @@ def bert_folder(tokenizer, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def processor(tokenizer):
-    """The tiny model's processor: 32 x 32 pixels, few words."""
+@pytest.fixture(scope="session")
+def make_processor(tokenizer):
+    """`make_processor()`: the tiny model's processor, 32 x 32 pixels, few words."""
     from pedclip import PedCLIPImageProcessor, PedCLIPProcessor
 
-    return PedCLIPProcessor(PedCLIPImageProcessor(size={"height": 32, "width": 32}), tokenizer)
+    return lambda: PedCLIPProcessor(PedCLIPImageProcessor(size={"height": 32, "width": 32}), tokenizer)
+
+
+@pytest.fixture
+def processor(make_processor):
+    """A processor of one's own, for a test that changes it too."""
+    return make_processor()
 
 
 @pytest.fixture

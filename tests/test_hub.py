@@ -21,6 +21,8 @@ from pedclip.check import check_card, check_files, check_folder, check_no_machin
 from pedclip.cli import main
 from pedclip.hub import export_folder, load_folder, write_hub_folder
 
+FACTS = CardFacts(training_data="Nothing: random weights.")
+
 
 @pytest.fixture
 def model(make_model, processor) -> PedCLIPModel:
@@ -30,7 +32,7 @@ def model(make_model, processor) -> PedCLIPModel:
 @pytest.fixture
 def folder(model, processor, tmp_path) -> Path:
     """A good Hub folder, which a test may spoil."""
-    return write_hub_folder(model, processor, tmp_path / "folder")
+    return write_hub_folder(model, processor, tmp_path / "folder", FACTS)
 
 
 def failed(checks) -> dict[str, str]:
@@ -62,9 +64,9 @@ def test_a_folder_loads_in_a_process_without_pedclip_and_network(folder, capsys)
 @pytest.mark.parametrize("architecture", [PedCLIPVisionModel, PedCLIPForImageClassification])
 def test_a_tower_and_a_classifier_load_by_themselves_too(architecture, model, processor, tmp_path):
     if architecture is PedCLIPVisionModel:
-        out = write_hub_folder(model.vision_model, processor.image_processor, tmp_path / "out")
+        out = write_hub_folder(model.vision_model, processor.image_processor, tmp_path / "out", FACTS)
     else:
-        out = write_hub_folder(PedCLIPForImageClassification(model.config), processor, tmp_path / "out")
+        out = write_hub_folder(PedCLIPForImageClassification(model.config), processor, tmp_path / "out", FACTS)
     checks = check_folder(out)
     assert not failed(checks)
     assert any(architecture.__name__ in check.detail for check in checks)
@@ -74,8 +76,9 @@ def test_a_tower_and_a_classifier_load_by_themselves_too(architecture, model, pr
 def test_what_is_exported_again_is_the_same(folder, tmp_path):
     write_hub_folder(*load_folder(folder), tmp_path / "once")
     export_folder(tmp_path / "once", tmp_path / "twice")
-    for path in (tmp_path / "once").iterdir():
-        assert path.read_bytes() == (tmp_path / "twice" / path.name).read_bytes(), path.name
+    for path in (tmp_path / "once").rglob("*"):
+        again = tmp_path / "twice" / path.relative_to(tmp_path / "once")
+        assert again.exists() and (path.is_dir() or path.read_bytes() == again.read_bytes()), path.name
 
 
 def test_a_bare_save_pretrained_becomes_a_complete_folder(model, processor, tmp_path, capsys):
@@ -97,7 +100,8 @@ def test_a_bare_save_pretrained_becomes_a_complete_folder(model, processor, tmp_
 
 def test_files_can_be_read_by_others_and_say_nothing_about_the_machine(folder, tmp_path):
     out = export_folder(folder, tmp_path / "out")
-    assert {oct(path.stat().st_mode & 0o777) for path in out.iterdir()} == {"0o644"}
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o644"}
     settings = json.loads((out / "tokenizer_config.json").read_text())
     assert not {"is_local", "local_files_only"} & set(settings)
 
@@ -166,11 +170,12 @@ def test_results_stand_in_the_card_with_their_n_and_interval(folder, tmp_path):
     (tmp_path / "two.json").write_text(json.dumps(result | {"task": "gate", "low": None, "high": None}))
     results = [str(tmp_path / "one.json"), str(tmp_path / "two.json")]
     assert main(["export", str(folder), str(tmp_path / "out"), "--results", *results]) == 0
-    rows = [line for line in (tmp_path / "out" / "README.md").read_text().splitlines() if "macro AUC" in line]
+    card = tmp_path / "out" / "README.md"
+    rows = [line for line in card.read_text().splitlines() if line.startswith("|") and "macro AUC" in line]
     how = "prompt classification, seen classes | macro AUC | 0.988"
     assert rows == [
-        f"| body-part | {how} | 0.980 to 0.990 | 0.500 | 380 | test |",
-        f"| gate | {how} | none | 0.500 | 380 | test |",
+        f"| body-part | {how} | 0.980 to 0.990 | 0.500 | 380 | test | not named |",
+        f"| gate | {how} | none | 0.500 | 380 | test | not named |",
     ]
 
 
@@ -229,3 +234,9 @@ def test_check_sees_weights_that_are_not_numbers(folder):
     weights = load_file(folder / "model.safetensors")
     save_file({**weights, "logit_scale": torch.tensor(float("nan"))}, folder / "model.safetensors", {"format": "pt"})
     assert "not finite" in failed(check_folder(folder))["AutoModel"]
+
+
+def test_check_leaves_the_folder_as_it_is(folder):
+    before = sorted(folder.rglob("*"))
+    check_folder(folder)
+    assert sorted(folder.rglob("*")) == before

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_training_on_a_folder_of_your_own_then_eval_export_and_check(tmp_path, w
     commands = [line.split("  #")[0].strip() for line in shell_lines() if "mine" in line or "my-model" in line]
     train = [line for line in commands if line.startswith("python train.py") and "--output" not in line]
     rest = [line for line in commands if line.startswith("pedclip ")]
-    assert len(train) == 1 and len(rest) == 3
+    assert len(train) == 1 and len(rest) == 4
     # fewer pairs than the README's batch, and one epoch, for a folder of 60 pictures
     quick = "--set epochs=1 --set batch_size=8 --set precision=fp32"
     said = run(train[0].replace("train.py", str(ROOT / "train.py")) + f" {quick}")
@@ -158,7 +159,7 @@ def shell_lines() -> list[str]:
 def test_every_command_of_the_readme_exists():
     makefile = (ROOT / "Makefile").read_text()
     for line in shell_lines():
-        words = line.split("#")[0].split()
+        words = shlex.split(line, comments=True)
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
         elif words[0] == "pedclip":

@@ -1,0 +1,110 @@
+"""What evaluations wrote, as a card shows it: a table for the reader, the model-index for the Hub, the subgroups."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from huggingface_hub import EvalResult
+
+from pedclip.eval.report import baseline_sentences, markdown_table
+
+PHANTOM = "pedclip/phantom (synthetic)"
+# the Hub's names of metrics, by a word of ours
+METRIC_TYPES = {"AUC": "roc_auc", "accuracy": "accuracy", "R@": "recall"}
+OWN_METHOD = "PedCLIP"  # beside baselines, which are no results of this model
+
+
+def card_changes(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Fields of `CardFacts` that these result files fill."""
+    pipeline_tag = "zero-shot-image-classification"  # only a whole model is evaluated
+    changes = {"results": results_markdown(results), "eval_results": tuple(model_index(results, pipeline_tag))}
+    subgroups = subgroups_markdown(results)
+    return changes | ({"subgroups": subgroups} if subgroups else {})
+
+
+def results_markdown(results: Sequence[Mapping[str, Any]]) -> str:
+    """One table of what `pedclip eval` and `make demo` wrote, then the whole table of each `make xr`."""
+    single = [row for result in results if "fittings" not in result for row in rows_of(result)]
+    parts = [results_table(single)] if single else []
+    parts += dict.fromkeys(f"> {result['note']}" for result in results if result.get("note"))
+    for run in (result for result in results if "fittings" in result):
+        parts += [
+            markdown_table(run),
+            "\n".join(f"- {said}" for said in (*baseline_sentences(run), *run["confounds"])),
+        ]
+    return "\n\n".join(parts)
+
+
+def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """This model's numbers in one result file, each with what it was measured on."""
+    split = result.get("split", "test")
+    shared = {"split": split, "data_set": result.get("data_set")}
+    if "task" in result:
+        return [{**shared, **result}]
+    if "rows" not in result:
+        raise ValueError(
+            f"a result file holds {', '.join(map(repr, list(result)[:5]))}; give what `pedclip eval --out`, "
+            "`make demo` or `make xr` wrote"
+        )
+    found = [
+        {**shared, **entry, "task": row["title"]}
+        for row in result["rows"]
+        if row.get("fitting") == result.get("headline_fitting")  # another way to make images square is another model
+        for entry in row["entries"]
+        if entry["method"] == OWN_METHOD
+    ]
+    gate = result.get("gate_accuracy")
+    return [*found, {**shared, **gate, "task": "gate"}] if isinstance(gate, Mapping) else found
+
+
+def results_table(results: Iterable[Mapping[str, Any]]) -> str:
+    """Markdown, each number with its interval, its chance level and its n."""
+    header = ["task", "how", "metric", "value", "95 % interval", "chance", "n", "split", "data set"]
+    lines = [header, ["---"] * len(header), *(_cells(result) for result in results)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cells(result: Mapping[str, Any]) -> list[str]:
+    low, high, chance = result["low"], result["high"], result.get("chance")
+    interval = "none" if low is None else f"{low:.3f} to {high:.3f}"
+    numbers = [f"{result['value']:.3f}", interval, "none" if chance is None else f"{chance:.3f}", str(result["n"])]
+    where = [str(result["split"]), str(result.get("data_set") or "not named")]
+    return [str(result["task"]), result["kind"], result["metric"], *numbers, *where]
+
+
+def model_index(results: Iterable[Mapping[str, Any]], pipeline_tag: str) -> list[EvalResult]:
+    """The results as the Hub reads them. An interval has no field there, so it goes with the metric's arguments."""
+    found = []
+    for row in (row for result in results for row in rows_of(result)):
+        name = row.get("data_set") or "not named by its owner"
+        kept = {"interval_95": [row["low"], row["high"]], "n": row["n"]}
+        if row.get("patients"):
+            kept["patients"] = row["patients"]
+        found.append(
+            EvalResult(
+                task_type=pipeline_tag,
+                task_name=f"{row['task']} ({row['kind']})",
+                dataset_type=name.partition(" (")[0].replace(" ", "-").lower(),
+                dataset_name=name,
+                dataset_split=row["split"],
+                metric_type=next((kind for word, kind in METRIC_TYPES.items() if word in row["metric"]), "other"),
+                metric_name=row["metric"],
+                metric_value=round(float(row["value"]), 4),
+                metric_args=kept,
+            )
+        )
+    return found
+
+
+def subgroups_markdown(results: Iterable[Mapping[str, Any]]) -> str | None:
+    """A table of the mean AUC over findings by age, and by dose, where the results have them."""
+    lines = []
+    for result in results:
+        for key, title in (("by_age", "age"), ("by_dose", "share of the usual dose")):
+            for name, row in result.get(key, {}).items():
+                mean = row["finding_auc"]
+                interval = f"{mean['low']:.3f} to {mean['high']:.3f}"
+                films = row.get("films", mean["n"])
+                lines.append(f"| {title} {name} | {mean['value']:.3f} | {interval} | {films} |")
+    if not lines:
+        return None
+    return "\n".join(["| subgroup | mean finding AUC | 95 % interval | films |", "|---|---|---|---|", *lines])

@@ -1,0 +1,192 @@
+"""The endpoint's handler: the model's own answers for what is asked, one clear refusal for everything else."""
+
+import base64
+import io
+import json
+import threading
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from dicom_reference import as_bytes, make
+from PIL import Image
+from pydicom.uid import JPEG2000Lossless
+
+from pedclip.handler import MAX_BATCH, MAX_LABELS, EndpointHandler
+from pedclip.hub import write_hub_folder
+
+LABELS = ["wrist x-ray", "chest x-ray", "hand"]
+DEEP = np.add.outer(np.arange(60) * 40, np.arange(50) * 30).astype(np.uint16)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+IMAGES = {
+    "8 bits": png((DEEP // 16).astype(np.uint8)),
+    "16 bits": png(DEEP),
+    "DICOM": as_bytes(make(DEEP, bits=12, photometric="MONOCHROME1", WindowCenter=2000, WindowWidth=3000)),
+}
+
+
+@pytest.fixture(scope="module")
+def opened(make_model, make_processor, tmp_path_factory):
+    processor = make_processor()
+    folder = tmp_path_factory.mktemp("endpoint") / "hub"
+    model = make_model(text={"vocab_size": len(processor.tokenizer)})
+    write_hub_folder(model, processor, folder)
+    return EndpointHandler(str(folder)), model, processor, folder
+
+
+def test_scores_are_the_models_own_for_every_form_of_image(opened):
+    handler, model, processor, _ = opened
+    for name, content in IMAGES.items():
+        with torch.no_grad():
+            inputs = processor(images=content, text=LABELS, return_tensors="pt")
+            expected = model(**inputs).logits_per_image.softmax(-1)[0].tolist()
+        text = base64.b64encode(content).decode()
+        for given in (content, bytearray(content), text, f"data:image/png;base64,{text}", {"image": text}):
+            answer = handler({"inputs": given, "parameters": {"candidate_labels": LABELS}})
+            scores = {row["label"]: row["score"] for row in json.loads(json.dumps(answer))}
+            assert [scores[label] for label in LABELS] == pytest.approx(expected, abs=1e-5), name
+            assert [row["score"] for row in answer] == sorted(scores.values(), reverse=True)
+    picture = Image.open(io.BytesIO(IMAGES["8 bits"]))
+    assert handler({"inputs": picture, "parameters": {"candidate_labels": "hand, wrist x-ray"}})[0]["label"] in LABELS
+    beside = {"image": IMAGES["8 bits"], "candidate_labels": LABELS}
+    assert len(handler({"inputs": beside})) == 3
+
+
+def test_templates_batches_and_embeddings(opened):
+    handler, model, processor, _ = opened
+    asked = {"candidate_labels": ["wrist", "chest"], "hypothesis_template": "{} x-ray"}
+    plain = {"candidate_labels": ["wrist x-ray", "chest x-ray"]}
+    batch = list(IMAGES.values())
+    with_template = handler({"inputs": batch, "parameters": asked})
+    written_out = handler({"inputs": batch, "parameters": plain})
+    assert [[row["score"] for row in one] for one in with_template] == [
+        pytest.approx([row["score"] for row in one]) for one in written_out
+    ]
+    embeds = handler({"inputs": batch, "parameters": {"task": "image-embedding"}})
+    with torch.no_grad():
+        pixel_values = processor.image_processor(batch, return_tensors="pt").pixel_values
+        expected = torch.nn.functional.normalize(model.get_image_features(pixel_values=pixel_values).pooler_output)
+        texts = processor(text=LABELS, return_tensors="pt")
+        expected_texts = torch.nn.functional.normalize(model.get_text_features(**texts).pooler_output)
+    torch.testing.assert_close(torch.tensor(embeds), expected, rtol=0, atol=1e-5)
+    found = handler({"inputs": LABELS, "parameters": {"task": "text-embedding"}})
+    torch.testing.assert_close(torch.tensor(found), expected_texts, rtol=0, atol=1e-5)
+    one = handler({"inputs": LABELS[0], "parameters": {"task": "text-embedding"}})
+    assert one == pytest.approx(found[0], abs=1e-5)
+
+
+def huge_png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("1", (20000, 20000)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def bomb_of_dicom() -> bytes:
+    dataset = make(DEEP, bits=12)
+    dataset.Rows, dataset.Columns = 65000, 65000
+    return as_bytes(dataset)
+
+
+def other_stream() -> bytes:
+    dataset = make(DEEP, bits=12)
+    dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+    dataset.Rows = 9000
+    return as_bytes(dataset)
+
+
+GOOD = {"candidate_labels": LABELS}
+HOSTILE = {
+    "no object": None,
+    "a list": [],
+    "no inputs": {},
+    "nothing": {"inputs": None, "parameters": GOOD},
+    "a number": {"inputs": 7, "parameters": GOOD},
+    "NaN": {"inputs": float("nan"), "parameters": GOOD},
+    "an address": {"inputs": "http://169.254.169.254/latest/meta-data", "parameters": GOOD},
+    "a file address": {"inputs": "file:///etc/passwd", "parameters": GOOD},
+    "a path": {"inputs": "/etc/passwd", "parameters": GOOD},
+    "a path that looks like base64": {"inputs": "/etc/hosts00", "parameters": GOOD},
+    "a path in an object": {"inputs": {"image": "/etc/passwd"}, "parameters": GOOD},
+    "an object without an image": {"inputs": {"url": "http://a"}, "parameters": GOOD},
+    "no bytes": {"inputs": b"", "parameters": GOOD},
+    "text as bytes": {"inputs": b"patient,age\n", "parameters": GOOD},
+    "a picture cut short": {"inputs": IMAGES["16 bits"][:300], "parameters": GOOD},
+    "a huge picture": {"inputs": huge_png(), "parameters": GOOD},
+    "a huge DICOM header": {"inputs": bomb_of_dicom(), "parameters": GOOD},
+    "another size in the stream": {"inputs": other_stream(), "parameters": GOOD},
+    "DICOM cut short": {"inputs": IMAGES["DICOM"][:1000], "parameters": GOOD},
+    "arrays of values": {"inputs": [[1.0, 2.0]], "parameters": GOOD},
+    "an empty batch": {"inputs": [], "parameters": GOOD},
+    "a large batch": {"inputs": [IMAGES["8 bits"]] * (MAX_BATCH + 1), "parameters": GOOD},
+    "10,000 labels": {"inputs": IMAGES["8 bits"], "parameters": {"candidate_labels": ["a"] * 10_000}},
+    "no labels": {"inputs": IMAGES["8 bits"], "parameters": {}},
+    "labels that are numbers": {"inputs": IMAGES["8 bits"], "parameters": {"candidate_labels": [1, 2]}},
+    "an empty label": {"inputs": IMAGES["8 bits"], "parameters": {"candidate_labels": ["hand", " "]}},
+    "a label of a megabyte": {"inputs": IMAGES["8 bits"], "parameters": {"candidate_labels": ["a" * 10**6]}},
+    "a template without a place": {"inputs": IMAGES["8 bits"], "parameters": {**GOOD, "hypothesis_template": "x"}},
+    "a template with attributes": {
+        "inputs": IMAGES["8 bits"],
+        "parameters": {**GOOD, "hypothesis_template": "{0.__class__}"},
+    },
+    "an unknown parameter": {"inputs": IMAGES["8 bits"], "parameters": {**GOOD, "trust_remote_code": True}},
+    "an unknown task": {"inputs": IMAGES["8 bits"], "parameters": {**GOOD, "task": "generate"}},
+    "parameters that are a list": {"inputs": IMAGES["8 bits"], "parameters": ["a"]},
+    "texts that are bytes": {"inputs": [b"a"], "parameters": {"task": "text-embedding"}},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_requests_are_refused_in_words_and_soon(opened, name):
+    began = time.monotonic()
+    answer = opened[0](HOSTILE[name])
+    assert time.monotonic() - began < 2
+    assert set(answer) == {"error"} and answer["error"]["type"] in ("refused", "unreadable")
+    assert 10 < len(answer["error"]["message"]) <= 500
+    assert "root:" not in json.dumps(answer)
+    assert len(HOSTILE) >= 30 and MAX_LABELS < 10_000
+
+
+def test_requests_at_the_same_time_get_the_answers_they_would_get_alone(opened):
+    handler = opened[0]
+    requests = [
+        {"inputs": content, "parameters": {"candidate_labels": LABELS[:number], "hypothesis_template": "{} " * number}}
+        for content in IMAGES.values()
+        for number in (1, 2, 3)
+    ]
+    alone = [handler(request) for request in requests]
+    wrong = []
+
+    def client(first: int) -> None:
+        for step in range(30):
+            number = (first + step) % len(requests)
+            answer = handler(requests[number])
+            if [row["label"] for row in answer] != [row["label"] for row in alone[number]] or not np.allclose(
+                [row["score"] for row in answer], [row["score"] for row in alone[number]], atol=1e-5
+            ):
+                wrong.append((number, answer))
+
+    threads = [threading.Thread(target=client, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_folder_carries_the_handler_and_what_it_needs(opened):
+    folder = opened[3]
+    assert "class EndpointHandler" in (folder / "handler.py").read_text(encoding="utf-8")
+    asked = {line for line in (folder / "requirements.txt").read_text().splitlines() if not line.startswith("#")}
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = {*project["dependencies"], *project["optional-dependencies"]["dicom"]}
+    assert asked and asked <= known
