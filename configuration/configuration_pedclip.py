@@ -3,6 +3,7 @@
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
+from transformers.backbone_utils import BackboneConfigMixin
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
 from .hub_folder_pedclip import SelfContainedMixin
@@ -51,11 +52,12 @@ ZERO_SHOT_PIPELINE = {
 VISION_AUTO_MAP = {
     "AutoConfig": "configuration_pedclip.PedCLIPVisionConfig",
     "AutoModel": "modeling_pedclip.PedCLIPVisionModel",
+    "AutoBackbone": "modeling_pedclip.PedCLIPVisionBackbone",
 }
 
 
 @strict
-class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
+class PedCLIPVisionConfig(SelfContainedMixin, BackboneConfigMixin, PreTrainedConfig):
     r"""The image tower: a ViT whose MLP is replaced by a Mixture of Body-part Experts (MoBE) in chosen layers.
 
     The ViT's fields are those of `ViTConfig`; the defaults are ViT-B/16 at 224 pixels, the paper's. Further:
@@ -76,6 +78,9 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
             cut into patches (Xiao et al. 2021, arXiv 2106.14881). A patch still covers `patch_size` pixels. Ours, for
             towers that start from nothing: they learn small signs in far fewer images. `None`: a plain ViT, as in the
             paper.
+        out_features (`list[str]`, *optional*), out_indices (`list[int]`, *optional*):
+            As a backbone: the stages whose feature maps are returned, by name ("stem", "stage1", ...) or by number.
+            The last one if neither is given.
 
     Example:
 
@@ -107,8 +112,14 @@ class PedCLIPVisionConfig(SelfContainedMixin, PreTrainedConfig):
     expert_intermediate_size: int | None = None
     drop_path_rate: float | int = 0.0
     stem_channels: list[int] | tuple[int, ...] | None = None
+    _out_features: list[str] | None = None
+    _out_indices: list[int] | None = None
 
     def __post_init__(self, **kwargs):
+        self.stage_names = ["stem", *(f"stage{layer + 1}" for layer in range(self.num_hidden_layers))]
+        self.set_output_features_output_indices(
+            out_indices=kwargs.pop("out_indices", None), out_features=kwargs.pop("out_features", None)
+        )
         self.mobe_layers = [11] if self.mobe_layers is None else list(self.mobe_layers)
         if self.expert_intermediate_size is None:
             self.expert_intermediate_size = self.intermediate_size

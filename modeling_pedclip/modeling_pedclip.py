@@ -2,6 +2,7 @@
 """PedCLIP: a ViT with body-part experts and a BERT, trained to agree on X-rays and their reports."""
 
 # Shapes: B batch, T tokens ([IMG] first, then patches), D width, H heads, E experts, C shared width
+import copy
 import dataclasses
 import difflib
 import inspect
@@ -13,9 +14,10 @@ from torch import nn
 from transformers import AutoConfig, ViTModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
+from transformers.backbone_utils import BackboneMixin, filter_output_hidden_states
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPooling, ImageClassifierOutput
+from transformers.modeling_outputs import BackboneOutput, BaseModelOutputWithPooling, ImageClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.processing_utils import Unpack
@@ -404,6 +406,57 @@ class PedCLIPVisionModel(PedCLIPPreTrainedModel):
         )
 
 
+@auto_docstring(
+    custom_intro="The image tower as a backbone: its patches as feature maps, for detection or segmentation."
+)
+class PedCLIPVisionBackbone(BackboneMixin, PedCLIPVisionModel):
+    def __init__(
+        self,
+        config: PedCLIPVisionConfig,
+        out_features: list[str] | None = None,
+        out_indices: list[int] | None = None,
+    ):
+        r"""
+        out_features (`list[str]`, *optional*), out_indices (`list[int]`, *optional*):
+            In place of the config's.
+        """
+        config = getattr(config, "vision_config", config)  # a whole PedCLIP opens as its image tower
+        if out_features is not None or out_indices is not None:
+            config = copy.deepcopy(config)
+            config.set_output_features_output_indices(out_features, out_indices)
+        super().__init__(config)
+        self.num_features = [config.hidden_size] * (config.num_hidden_layers + 1)
+
+    @can_return_tuple
+    @filter_output_hidden_states
+    @auto_docstring
+    def forward(
+        self,
+        pixel_values: torch.FloatTensor,
+        interpolate_pos_encoding: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BackboneOutput:
+        r"""
+        Returns:
+            `BackboneOutput`: `feature_maps`, one for each of `out_features`, of shape
+            `(batch_size, hidden_size, height / patch_size, width / patch_size)`: the stage's patches after the final
+            norm, without [IMG].
+        """
+        # by name: before it comes the mixin, whose own forward only says that there is none
+        outputs = PedCLIPVisionModel.forward(
+            self, pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, **kwargs
+        )
+        rows = pixel_values.shape[-2] // self.config.patch_size
+        feature_maps = tuple(
+            self.layernorm(hidden_states)[:, 1:].unflatten(1, (rows, -1)).permute(0, 3, 1, 2).contiguous()
+            for stage, hidden_states in zip(self.stage_names, outputs.hidden_states, strict=True)
+            if stage in self.out_features
+        )
+        return BackboneOutput(
+            feature_maps=feature_maps, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
 def _text_class(config) -> tuple[type[PreTrainedModel], dict[str, bool]]:
     """The encoder class of a BERT-family config, and what leaves its pooling layer out: [CLS] itself is used."""
     model_class = MODEL_MAPPING[type(config)]
@@ -728,4 +781,10 @@ class PedCLIPForImageClassification(PedCLIPPreTrainedModel):
         )
 
 
-__all__ = ["PedCLIPForImageClassification", "PedCLIPModel", "PedCLIPPreTrainedModel", "PedCLIPVisionModel"]
+__all__ = [
+    "PedCLIPForImageClassification",
+    "PedCLIPModel",
+    "PedCLIPPreTrainedModel",
+    "PedCLIPVisionBackbone",
+    "PedCLIPVisionModel",
+]

@@ -16,7 +16,12 @@ __path__.append(str(_here.parent if _is_checkout else _here / "checkout"))
 
 if TYPE_CHECKING:
     from .configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionConfig
-    from .modeling_pedclip.modeling_pedclip import PedCLIPForImageClassification, PedCLIPModel, PedCLIPVisionModel
+    from .modeling_pedclip.modeling_pedclip import (
+        PedCLIPForImageClassification,
+        PedCLIPModel,
+        PedCLIPVisionBackbone,
+        PedCLIPVisionModel,
+    )
     from .processing.image_processing_pedclip import PedCLIPImageProcessor
     from .processing.processing_pedclip import PedCLIPProcessor
 
@@ -27,6 +32,7 @@ __all__ = [
     "PedCLIPImageProcessor",
     "PedCLIPModel",
     "PedCLIPProcessor",
+    "PedCLIPVisionBackbone",
     "PedCLIPVisionConfig",
     "PedCLIPVisionModel",
 ]

@@ -4,6 +4,7 @@ Not shipped to the Hub: there the same classes are found through `auto_map`.
 """
 
 from transformers import (
+    AutoBackbone,
     AutoConfig,
     AutoImageProcessor,
     AutoModel,
@@ -13,7 +14,12 @@ from transformers import (
 )
 
 from pedclip.configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionConfig
-from pedclip.modeling_pedclip.modeling_pedclip import PedCLIPForImageClassification, PedCLIPModel, PedCLIPVisionModel
+from pedclip.modeling_pedclip.modeling_pedclip import (
+    PedCLIPForImageClassification,
+    PedCLIPModel,
+    PedCLIPVisionBackbone,
+    PedCLIPVisionModel,
+)
 from pedclip.processing.image_processing_pedclip import PedCLIPImageProcessor
 from pedclip.processing.processing_pedclip import PedCLIPProcessor
 
@@ -24,4 +30,5 @@ AutoModel.register(PedCLIPConfig, PedCLIPModel)
 AutoModel.register(PedCLIPVisionConfig, PedCLIPVisionModel)
 AutoModelForZeroShotImageClassification.register(PedCLIPConfig, PedCLIPModel)
 AutoModelForImageClassification.register(PedCLIPConfig, PedCLIPForImageClassification)
+AutoBackbone.register(PedCLIPVisionConfig, PedCLIPVisionBackbone)
 AutoProcessor.register(PedCLIPConfig, PedCLIPProcessor)

@@ -13,6 +13,7 @@ from PIL import Image
 from transformers import BertTokenizer
 
 from pedclip import PedCLIPForImageClassification, PedCLIPImageProcessor, PedCLIPProcessor, fingerprint
+from pedclip.card import CardFacts
 from pedclip.check import check_folder
 from pedclip.fingerprint import FILE, compare, images
 from pedclip.fresh_process import Checks, open_as_a_stranger
@@ -217,7 +218,7 @@ def test_a_model_in_half_precision_is_asked_in_float32_and_stays_as_it_is(model,
 
 
 def test_check_reports_what_moved_in_a_folder(model, processor, tmp_path):
-    folder = write_hub_folder(model, processor, tmp_path / "folder")
+    folder = write_hub_folder(model, processor, tmp_path / "folder", CardFacts(training_data="Nothing."))
     settings = json.loads((folder / "processor_config.json").read_text())
     settings["image_processor"]["image_mean"] = [0.4, 0.4, 0.4]
     (folder / "processor_config.json").write_text(json.dumps(settings))
@@ -227,7 +228,7 @@ def test_check_reports_what_moved_in_a_folder(model, processor, tmp_path):
 
 
 def test_a_folder_without_one_fails_and_is_told_how_to_get_one(model, processor, tmp_path):
-    folder = write_hub_folder(model, processor, tmp_path / "folder")
+    folder = write_hub_folder(model, processor, tmp_path / "folder", CardFacts(training_data="Nothing."))
     (folder / FILE).unlink()
     checks = Checks()
     open_as_a_stranger(str(folder), checks, fingerprint)  # here and not in a process of its own: seconds less
