@@ -9,7 +9,7 @@ RUFF := $(PY) -m ruff
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check types fix xr common-tests floor clean
+.PHONY: help venv demo test check types fix xr common-tests floor matrix space space-test clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,8 +64,18 @@ xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, w
 common-tests: $(STAMP)  ## Run transformers' own common tests on our classes
 	$(PY) tests/common/run.py
 
-floor: $(STAMP)  ## Show what fails on the transformers release below the supported range; test its lowest one
+floor: $(STAMP)  ## Show what fails on the releases of transformers and peft below the supported ranges
 	$(PY) tests/floor/run.py
+
+matrix: $(STAMP)  ## Test the lowest and the newest releases that are supported, each in a fresh environment
+	$(PY) tests/matrix/run.py
+
+space: $(STAMP)  ## Open the demo's model (runs/demo/hub) as a page in the browser
+# gradio asks for an older pillow, so it has an environment of its own in .cache/space.
+	$$($(PY) tests/space/environment.py) examples/app.py runs/demo/hub
+
+space-test: $(STAMP)  ## Test that page in a headless Chromium
+	$(PY) tests/space/run.py
 
 clean:  ## Remove what was built (not the environment, not runs/)
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -10,9 +10,6 @@ Pillow.
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +22,7 @@ import numpy as np
 import pyarrow
 import pydicom
 import torch
+from hardware import described
 from PIL import Image
 from pyarrow import parquet
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -193,13 +191,10 @@ def main() -> None:
     if args.torchxrayvision:
         methods["(b) torchxrayvision"] = torchxrayvision_from(args.torchxrayvision)
         kinds["JPEG"].append("(b) torchxrayvision")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     result: dict[str, Any] = {
         "images_a_second_on_one_core": {},
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "commit": commit,
-        "versions": {"torch": torch.__version__, "numpy": np.__version__, "pydicom": pydicom.__version__},
+        **described(),
+        "pydicom": pydicom.__version__,
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, path in write_files(Path(folder)).items():

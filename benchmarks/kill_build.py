@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from hardware import described
+
 from pedclip.processing.phantom.folder import FolderSettings, write_folder
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -99,7 +101,6 @@ def main() -> None:
         gib = max(gib, peak)
         assert status == 0, f"the resumed build failed with {status}"
         one, other = digests(whole), digests(killed)
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
         result = {
             "images": count,
             "shards": shards,
@@ -113,7 +114,7 @@ def main() -> None:
             "seconds_unkilled": round(seconds, 1),
             "images_a_second": round(count / seconds, 1),
             "peak_gib_of_all_processes": round(gib, 2),
-            "commit": commit,
+            **described(),
         }
     print(json.dumps(result, indent=1))
     if not result["shards_equal"] or not all(kill["killed"] for kill in kills):

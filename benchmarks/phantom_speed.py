@@ -5,12 +5,11 @@ OMP_NUM_THREADS=1 python benchmarks/phantom_speed.py --out benchmarks/results/ph
 
 import argparse
 import json
-import platform
-import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
+from hardware import described
 
 from pedclip.processing.phantom.parts import PARTS
 from pedclip.processing.phantom.rows import films_of
@@ -45,15 +44,12 @@ def main() -> None:
     clinic_rate(5)  # tables that are made once
     rate, films = clinic_rate(args.patients)
     by_part = {name: round(part_rate(name), 1) for name in PARTS}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     result = {
         "films_a_second_on_one_core": round(rate, 1),
         "films": films,
         "side": SIDE,
         "by_part": by_part,
-        "processor": platform.processor() or platform.machine(),
-        "numpy": np.__version__,
-        "commit": commit,
+        **described(),
     }
     print(json.dumps(result, indent=1))
     if args.out:

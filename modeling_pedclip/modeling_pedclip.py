@@ -417,7 +417,9 @@ class PedCLIPVisionBackbone(BackboneMixin, PedCLIPVisionModel):
         out_indices: list[int] | None = None,
     ):
         r"""
-        out_features (`list[str]`, *optional*), out_indices (`list[int]`, *optional*):
+        out_features (`list[str]`, *optional*):
+            In place of the config's.
+        out_indices (`list[int]`, *optional*):
             In place of the config's.
         """
         config = getattr(config, "vision_config", config)  # a whole PedCLIP opens as its image tower

@@ -26,7 +26,9 @@ import torch
 from PIL import Image
 from transformers import AutoModel, AutoProcessor
 
-MAX_IMAGE_BYTES = 64 * 2**20
+MAX_IMAGE_BYTES = 64 * 2**20  # pixels have a limit of their own, in the image processor
+MAX_REQUEST_BYTES = 256 * 2**20  # of all images of a batch
+READ_AT_ONCE = 2  # images in their full size, over all requests: what memory has to hold
 MAX_BATCH = 16
 MAX_LABELS = 256
 MAX_LABEL_LENGTH = 2000  # characters; the tokenizer cuts at its own limit anyway
@@ -47,6 +49,7 @@ class EndpointHandler:
         self.model.to(self.device)
         # a fast tokenizer keeps its padding in itself, and so serves one text at a time
         self.tokenizing = threading.Lock()
+        self.reading = threading.Semaphore(READ_AT_ONCE)
 
     def __call__(self, data: Any) -> Any:
         try:
@@ -78,7 +81,11 @@ class EndpointHandler:
         if task == "text-embedding":
             answers: list[Any] = self._embed_texts(_texts(batch, "inputs")).tolist()
         else:
-            embeds = self._embed_images([_image(one) for one in batch])
+            images = [_image(one) for one in batch]
+            total = sum(len(image) for image in images if isinstance(image, bytes))
+            if total > MAX_REQUEST_BYTES:
+                raise RefusedError(f"images of {total} bytes together; a request has at most {MAX_REQUEST_BYTES}")
+            embeds = self._embed_images(images)
             answers = embeds.tolist() if task == "image-embedding" else self._classified(embeds, parameters)
         return answers if several else answers[0]
 
@@ -104,8 +111,11 @@ class EndpointHandler:
     @torch.inference_mode()
     def _embed_images(self, images: list[Any]) -> torch.Tensor:
         """(N, D), of length 1."""
-        pixel_values = self.processor.image_processor(images=images, return_tensors="pt").pixel_values
-        pixel_values = pixel_values.to(self.device, self.model.dtype)
+        read = []
+        for image in images:  # one by one: in their full size they are far larger than what the model takes
+            with self.reading:
+                read.append(self.processor.image_processor(images=image, return_tensors="pt").pixel_values)
+        pixel_values = torch.cat(read).to(self.device, self.model.dtype)
         return _directions(self.model.get_image_features(pixel_values=pixel_values).pooler_output)
 
     @torch.inference_mode()

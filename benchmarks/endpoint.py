@@ -1,0 +1,142 @@
+"""The endpoint's handler at its limit of load: clients that never pause, hostile requests between, memory watched.
+
+    python benchmarks/endpoint.py [MODEL] [--clients 4] [--seconds 60] [--out benchmarks/results/endpoint.json]
+
+Without MODEL a ViT-B/16 with 23 experts and a BERT-base, both untrained, as large as the paper's. Each client sends
+the largest batches and the longest lists of labels that are taken, of 8- and 16-bit PNG and DICOM, and now and then a
+request that has to be refused. Prints and writes what failed, how long requests took, and the memory before and after.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from hardware import described
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "support")]  # the requests of the tests
+
+from endpoint_requests import HOSTILE, IMAGES, LABELS  # noqa: E402
+
+from pedclip.handler import MAX_BATCH, MAX_LABELS, EndpointHandler  # noqa: E402
+
+WARM_UP = 0.25  # of the time, before memory is first read: every thread has then seen every kind of request
+SLOWEST_REFUSAL = 2.0  # seconds
+GROWTH = 0.05
+
+
+def untrained(folder: Path) -> Path:
+    """The paper's size, with a vocabulary of its own: no network is needed."""
+    from transformers import AutoTokenizer
+
+    from pedclip import PedCLIPConfig, PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
+    from pedclip.hub import write_hub_folder
+
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "processing" / "phantom" / "tokenizer")
+    torch.manual_seed(0)
+    model = PedCLIPModel(PedCLIPConfig(text_config={"model_type": "bert", "vocab_size": len(tokenizer)}))
+    return write_hub_folder(model, PedCLIPProcessor(PedCLIPImageProcessor(), tokenizer), folder / "hub")
+
+
+def requests(rng: random.Random):
+    """What is asked next: three good ones at the limits, then a hostile one."""
+    contents = list(IMAGES.values())
+    labels = [f"{LABELS[number % len(LABELS)]} {number}" for number in range(MAX_LABELS)]
+    hostile = list(HOSTILE)
+    while True:
+        yield "classify", {"inputs": rng.choices(contents, k=MAX_BATCH), "parameters": {"candidate_labels": LABELS}}
+        yield "labels", {"inputs": rng.choice(contents), "parameters": {"candidate_labels": labels}}
+        yield "embed", {"inputs": rng.choices(contents, k=MAX_BATCH), "parameters": {"task": "image-embedding"}}
+        name = rng.choice(hostile)
+        yield f"hostile: {name}", HOSTILE[name]
+
+
+def load(handler: EndpointHandler, clients: int, seconds: float) -> dict:
+    took: dict[str, list[float]] = {}
+    failures: Counter[str] = Counter()
+    began, process = time.monotonic(), psutil.Process()
+    memory: list[tuple[float, int]] = []
+    lock = threading.Lock()
+
+    def client(seed: int) -> None:
+        for kind, request in requests(random.Random(seed)):
+            if time.monotonic() - began > seconds:
+                return
+            start = time.monotonic()
+            answer = handler(request)
+            spent = time.monotonic() - start
+            refused = isinstance(answer, dict) and "error" in answer
+            with lock:
+                took.setdefault(kind.partition(":")[0], []).append(spent)
+                memory.append((time.monotonic() - began, process.memory_info().rss))
+                if refused != kind.startswith("hostile"):
+                    failures[f"{kind}: {answer if refused else 'was answered'}"] += 1
+
+    threads = [threading.Thread(target=client, args=(seed,)) for seed in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    early = max(rss for when, rss in memory if when <= WARM_UP * seconds)
+    late = max(rss for when, rss in memory if when > (1 - WARM_UP) * seconds)
+    return {
+        "requests": {kind: len(times) for kind, times in took.items()},
+        "median_seconds": {kind: round(float(np.median(times)), 3) for kind, times in took.items()},
+        "slowest_seconds": {kind: round(max(times), 3) for kind, times in took.items()},
+        "failures": dict(failures),
+        "memory_gib": {"first_quarter": round(early / 2**30, 3), "last_quarter": round(late / 2**30, 3)},
+        "growth": round(late / early - 1, 4),
+    }
+
+
+def refusals(handler: EndpointHandler) -> dict[str, float]:
+    """Seconds for each hostile request alone."""
+    found = {}
+    for name, request in HOSTILE.items():
+        start = time.monotonic()
+        answer = handler(request)
+        found[name] = round(time.monotonic() - start, 3)
+        if set(answer) != {"error"}:
+            raise AssertionError(f"{name} was answered: {answer}")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", type=Path)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "endpoint.json")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        handler = EndpointHandler(str(args.model or untrained(Path(work))))
+        alone = refusals(handler)
+        loaded = load(handler, args.clients, args.seconds)
+    slowest = max(alone.values())
+    result = {
+        "model": "named" if args.model else "ViT-B/16 with 23 experts, BERT-base, untrained",
+        "clients": args.clients,
+        "seconds": args.seconds,
+        **loaded,
+        "refusals_alone_slowest_seconds": slowest,
+        "refusals": len(alone),
+        **described(),
+    }
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+    good = not loaded["failures"] and loaded["growth"] <= GROWTH and slowest < SLOWEST_REFUSAL
+    print("within the limits" if good else "outside the limits")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
