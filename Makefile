@@ -9,7 +9,7 @@ RUFF := $(PY) -m ruff
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check types fix xr common-tests floor matrix space space-test clean
+.PHONY: help venv demo test test-all check types fix xr common-tests floor matrix space space-test clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,11 @@ demo: $(STAMP)  ## Generate phantom films, train on them, evaluate, write runs/d
 test: $(STAMP)  ## Run the tests
 # One thread a worker: two workers with two threads each are slower on two cores than two with one.
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
+
+test-all: $(STAMP)  ## All tests: also those of real size, every snippet in a fresh process, and the Space's page
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 -m "slow or not slow"
+	$(MAKE) common-tests
+	$(PY) tests/space/run.py
 
 check: $(STAMP) types  ## Everything that must hold before a change goes in: format, lint, types, tests
 	$(RUFF) format --check .

@@ -3,11 +3,13 @@
     python benchmarks/endpoint.py [MODEL] [--clients 4] [--seconds 60] [--out benchmarks/results/endpoint.json]
 
 Without MODEL a ViT-B/16 with 23 experts and a BERT-base, both untrained, as large as the paper's. Each client sends
-the largest batches and the longest lists of labels that are taken, of 8- and 16-bit PNG and DICOM, and now and then a
-request that has to be refused. Prints and writes what failed, how long requests took, and the memory before and after.
+the largest batches and the longest lists of labels that are taken, of small and large PNG, JPEG and DICOM, and between
+them a request that has to be refused. Prints and writes what failed, how long requests took, and the memory before and
+after.
 """
 
 import argparse
+import io
 import json
 import random
 import sys
@@ -21,14 +23,17 @@ import numpy as np
 import psutil
 import torch
 from hardware import described
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "support")]  # the requests of the tests
 
+from dicom_reference import as_bytes, make  # noqa: E402
 from endpoint_requests import HOSTILE, IMAGES, LABELS  # noqa: E402
 
 from pedclip.handler import MAX_BATCH, MAX_LABELS, EndpointHandler  # noqa: E402
 
+LARGE: dict[str, bytes] = {}  # filled when the load begins
 WARM_UP = 0.25  # of the time, before memory is first read: every thread has then seen every kind of request
 SLOWEST_REFUSAL = 2.0  # seconds
 GROWTH = 0.05
@@ -47,9 +52,18 @@ def untrained(folder: Path) -> Path:
     return write_hub_folder(model, PedCLIPProcessor(PedCLIPImageProcessor(), tokenizer), folder / "hub")
 
 
+def large() -> dict[str, bytes]:
+    """A film as a detector writes it: 3,000 x 2,400 pixels of 12 bits."""
+    slope = np.add.outer(np.arange(3000), np.arange(2400)) * 0.7
+    pixels = (slope + np.random.default_rng(0).normal(0, 20, slope.shape)).clip(0, 4095).astype(np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray((pixels >> 4).astype(np.uint8)).save(buffer, "JPEG", quality=95)
+    return {"large DICOM": as_bytes(make(pixels, bits=12)), "large JPEG": buffer.getvalue()}
+
+
 def requests(rng: random.Random):
     """What is asked next: three good ones at the limits, then a hostile one."""
-    contents = list(IMAGES.values())
+    contents = [*IMAGES.values(), *LARGE.values()]
     labels = [f"{LABELS[number % len(LABELS)]} {number}" for number in range(MAX_LABELS)]
     hostile = list(HOSTILE)
     while True:
@@ -119,6 +133,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         handler = EndpointHandler(str(args.model or untrained(Path(work))))
+        LARGE.update(large())
         alone = refusals(handler)
         loaded = load(handler, args.clients, args.seconds)
     slowest = max(alone.values())

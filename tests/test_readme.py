@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,30 @@ def snippet(name: str) -> tuple[str, str | None]:
     return code[2], printed[2] if printed and not printed[1] else None
 
 
-def printed_by(code: str, namespace: dict | None = None) -> str:
+def printed_here(code: str, namespace: dict | None = None) -> str:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(code, "README.md", "exec"), {} if namespace is None else namespace)
     return out.getvalue()
+
+
+def printed_by_a_fresh_process(code: str, namespace: dict | None = None) -> str:
+    """Without a network. What goes on from an earlier snippet runs that one again; what it printed is cut off."""
+    namespace = {} if namespace is None else namespace
+    code = namespace.get("code", "") + code
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": home, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    printed = done.stdout.removeprefix(namespace.get("printed", ""))
+    namespace |= {"code": code, "printed": done.stdout}
+    return printed
+
+
+@pytest.fixture(params=["here", pytest.param("fresh", marks=pytest.mark.slow)])
+def printed_by(request):
+    """What a snippet prints, in this process and, more slowly, in a fresh one."""
+    return printed_here if request.param == "here" else printed_by_a_fresh_process
 
 
 @pytest.fixture
@@ -73,14 +93,14 @@ def test_every_python_block_with_a_name_is_run_here():
     assert named == run
 
 
-def test_the_pipeline_takes_a_film_of_12_bits(tmp_path, bert_folder, small_vit, monkeypatch):
+def test_the_pipeline_takes_a_film_of_12_bits(printed_by, tmp_path, bert_folder, small_vit, monkeypatch):
     code, printed = snippet("deep")
     write_untrained(tmp_path / "runs/xr/hub", small_vit, bert_folder)
     monkeypatch.chdir(tmp_path)
     assert printed_by(code) == printed
 
 
-def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, bert_folder, small_vit, monkeypatch):
+def test_the_ten_lines_run_and_print_what_the_readme_shows(printed_by, tmp_path, bert_folder, small_vit, monkeypatch):
     (classify, classified), (gate, gated) = snippet("classify"), snippet("gate")
     image = re.search(r'image = "(.+?)"', classify)[1]
     real = XR_HUB.is_dir() and (ROOT / image).is_file()
@@ -106,13 +126,13 @@ def test_the_ten_lines_run_and_print_what_the_readme_shows(tmp_path, bert_folder
         assert {now[1].strip(), gated.strip()} <= set(model.config.body_parts)
 
 
-def test_the_phantom_snippet_prints_what_the_readme_shows(tmp_path, monkeypatch):
+def test_the_phantom_snippet_prints_what_the_readme_shows(printed_by, tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
     code, printed = snippet("phantom")
     assert printed_by(code) == printed
 
 
-def test_starting_from_two_pretrained_towers_prints_what_the_readme_shows(with_local_towers):
+def test_starting_from_two_pretrained_towers_prints_what_the_readme_shows(printed_by, with_local_towers):
     code, printed = snippet("start")
     assert printed_by(with_local_towers(code)) == printed
 
