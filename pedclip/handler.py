@@ -18,6 +18,7 @@ paths are refused: a server would fetch them on the sender's behalf. Not a medic
 
 import base64
 import binascii
+import logging
 import math
 import threading
 from typing import Any
@@ -25,6 +26,8 @@ from typing import Any
 import torch
 from PIL import Image
 from transformers import AutoModel, AutoProcessor
+
+logger = logging.getLogger(__name__)
 
 MAX_IMAGE_BYTES = 64 * 2**20  # pixels have a limit of their own, in the image processor
 MAX_REQUEST_BYTES = 256 * 2**20  # of all images of a batch
@@ -58,6 +61,9 @@ class EndpointHandler:
             return _refusal("refused", error)
         except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
             return _refusal("unreadable", error)
+        except Exception:  # a mistake of ours: the log has it, the sender learns no more than that
+            logger.exception("a request failed")
+            return _refusal("internal", RuntimeError("the request failed inside the handler; its log says why"))
 
     def _answer(self, data: Any) -> Any:
         if not isinstance(data, dict) or "inputs" not in data:

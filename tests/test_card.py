@@ -164,6 +164,13 @@ def test_the_towers_snippet_runs_and_prints_what_the_card_says(folders, tmp_path
         assert printed_by(code, folders[kind], tmp_path) == printed
 
 
+def test_the_endpoints_snippet_of_the_docs_prints_what_it_says(folders, tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "hub.md").read_text(encoding="utf-8")
+    ((code, printed),) = re.findall(r"```python\n(.*?)```\n```\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my-model").symlink_to(folders["whole"])
+    assert printed_by(code, folders["whole"], tmp_path) == printed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whole", "classifier"])
 def test_every_snippet_runs_and_prints_what_the_card_says(folders, tmp_path, kind):

@@ -79,6 +79,24 @@ def test_hostile_requests_are_refused_in_words_and_soon(opened, name):
     assert len(HOSTILE) >= 30 and MAX_LABELS < 10_000
 
 
+def test_large_images_together_are_refused_before_they_are_read(opened, monkeypatch):
+    monkeypatch.setattr("pedclip.handler.MAX_REQUEST_BYTES", 3 * len(IMAGES["DICOM"]))
+    asked = {"task": "image-embedding"}
+    assert len(opened[0]({"inputs": [IMAGES["DICOM"]] * 3, "parameters": asked})) == 3
+    answer = opened[0]({"inputs": [IMAGES["DICOM"]] * 4, "parameters": asked})
+    assert "together; a request has at most" in answer["error"]["message"]
+
+
+def test_a_mistake_of_the_handlers_own_is_told_without_its_inside(opened, monkeypatch, caplog):
+    def fail(*args, **kwargs):
+        raise RuntimeError("at address 0x1234")
+
+    monkeypatch.setattr(opened[0].model, "get_image_features", fail)
+    answer = opened[0]({"inputs": IMAGES["8 bits"], "parameters": {"candidate_labels": LABELS}})
+    assert answer["error"]["type"] == "internal" and "0x1234" not in json.dumps(answer)
+    assert "0x1234" in caplog.text
+
+
 def test_requests_at_the_same_time_get_the_answers_they_would_get_alone(opened):
     handler = opened[0]
     requests = [

@@ -1,10 +1,10 @@
-"""Shows why the range of transformers releases begins where it does: `make floor`.
+"""Shows why the ranges of transformers and peft begin where they do: `make floor`.
 
     python tests/floor/run.py
 
-Puts the last release below the range into a throwaway environment, where test_floor.py must fail for the stated
-reason, and the first release inside it into another, where every test of the config, the model and the processor must
-pass.
+Puts the last release below each range into a throwaway environment, where a test of test_floor.py must fail for the
+stated reason, and the first release inside it into another, where the same test must pass. That everything passes on
+the first releases is shown by `make matrix`.
 """
 
 import re
@@ -15,49 +15,80 @@ import tempfile
 import tomllib
 import venv
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-BELOW = "5.19.0"
-REASON = "cannot import name 'SubConfigSpec'"
-INSIDE_TESTS = ["tests/floor", "tests/configuration", "tests/modeling", "tests/processing", "tests/test_hub.py"]
+TESTS = "tests/floor/test_floor.py"
 
 
-def lowest_supported() -> str:
+class Floor(NamedTuple):
+    """Where a package's range begins: the last release below it, and how which test fails there."""
+
+    package: str
+    below: str
+    test: str
+    reason: str
+
+
+FLOORS = (
+    Floor(
+        "transformers",
+        "5.19.0",
+        "test_a_config_builds_the_config_of_any_text_encoder_from_a_dict",
+        "cannot import name 'SubConfigSpec'",
+    ),
+    Floor(
+        "peft",
+        "0.19.0",
+        "test_an_adapter_of_the_experts_is_stored_as_that_of_a_linear_layer",
+        "peft takes the experts' matrices for (in, out)",
+    ),
+)
+
+
+def lowest_supported(package: str) -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (minor,) = re.findall(r"transformers>=([\d.]+)", " ".join(project["dependencies"]))
-    return f"{minor}.0"
+    (release,) = re.findall(rf"^{package}>=([\d.]+)", "\n".join(project["dependencies"]), flags=re.MULTILINE)
+    return release
 
 
-def make_environment(folder: Path, release: str) -> Path:
-    """An environment like this one but for transformers, and its interpreter."""
+def make_environment(folder: Path, package: str, release: str) -> Path:
+    """An environment like this one but for one package, and its interpreter."""
     venv.create(folder, with_pip=False)
     packages = Path(sysconfig.get_path("purelib", scheme="venv", vars={"base": str(folder)}))
     # everything else comes from here; addsitedir also follows the link of the editable install
     (packages / "rest.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(packages)]
-    subprocess.run([*pip, f"transformers=={release}"], check=True)
+    subprocess.run([*pip, f"{package}=={release}"], check=True)
     return folder / "bin" / "python"
 
 
-def run_tests(release: str, tests: list[str]) -> tuple[int, str]:
-    """pytest's exit code and output with that release of transformers."""
+def run_test(package: str, release: str, test: str) -> tuple[int, str]:
+    """pytest's exit code and output with that release of the package."""
     with tempfile.TemporaryDirectory() as folder:
-        python = make_environment(Path(folder), release)
-        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+        python = make_environment(Path(folder), package, release)
+        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{TESTS}::{test}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     return done.returncode, done.stdout
 
 
-def main() -> int:
-    code, shown = run_tests(BELOW, ["tests/floor"])
-    because = [line for line in shown.splitlines() if REASON in line and line.startswith("E ")]
-    print(f"transformers {BELOW}: {because[0][1:].strip() if because else shown}")
-    fails_as_stated = code == 1 and bool(because)
+def fails_below(floor: Floor) -> bool:
+    code, shown = run_test(floor.package, floor.below, floor.test)
+    because = [line for line in shown.splitlines() if floor.reason in line and line.startswith("E ")]
+    print(f"{floor.package} {floor.below}: {because[0][1:].strip() if because else shown}", flush=True)
+    return code == 1 and bool(because)
 
-    lowest = lowest_supported()
-    code, shown = run_tests(lowest, INSIDE_TESTS)
-    print(f"transformers {lowest}: {shown.strip().splitlines()[-1] if code == 0 else shown}")
-    return 0 if fails_as_stated and code == 0 else 1
+
+def passes_inside(floor: Floor) -> bool:
+    lowest = lowest_supported(floor.package)
+    code, shown = run_test(floor.package, lowest, floor.test)
+    print(f"{floor.package} {lowest}: {shown.strip().splitlines()[-1] if code == 0 else shown}", flush=True)
+    return code == 0
+
+
+def main() -> int:
+    results = [check(floor) for floor in FLOORS for check in (fails_below, passes_inside)]
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":
