@@ -52,8 +52,14 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         for entry in row["entries"]
         if entry["method"] == OWN_METHOD
     ]
-    gate = result.get("gate_accuracy")
-    return [*found, {**shared, **gate, "task": "gate"}] if isinstance(gate, Mapping) else found
+    mean = result.get("finding_auc")
+    if mean and found:
+        said = {"task": "findings", "metric": "mean AUC", "kind": found[-1]["kind"], "chance": found[-1]["chance"]}
+        found.append({**shared, **mean, **said})
+    for key, task in (("gate_accuracy", "gate"), ("retrieval_r1", "retrieval")):
+        if isinstance(result.get(key), Mapping):
+            found.append({**shared, **result[key], "task": task})
+    return found
 
 
 def results_table(results: Iterable[Mapping[str, Any]]) -> str:
@@ -76,15 +82,17 @@ def model_index(results: Iterable[Mapping[str, Any]], pipeline_tag: str) -> list
     found = []
     for row in (row for result in results for row in rows_of(result)):
         name = row.get("data_set") or "not named by its owner"
-        kept = {"interval_95": [row["low"], row["high"]], "n": row["n"]}
+        ends = [None if end is None else round(float(end), 4) for end in (row["low"], row["high"])]
+        kept = {"interval_95": ends, "n": row["n"]}
         if row.get("patients"):
             kept["patients"] = row["patients"]
         found.append(
             EvalResult(
                 task_type=pipeline_tag,
-                task_name=f"{row['task']} ({row['kind']})",
+                task_name=row["kind"],
                 dataset_type=name.partition(" (")[0].replace(" ", "-").lower(),
                 dataset_name=name,
+                dataset_config=row["task"],  # results are grouped by it, and would lose their question otherwise
                 dataset_split=row["split"],
                 metric_type=next((kind for word, kind in METRIC_TYPES.items() if word in row["metric"]), "other"),
                 metric_name=row["metric"],

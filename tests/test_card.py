@@ -104,6 +104,7 @@ def test_results_become_a_model_index_with_intervals_and_survive(folders):
     card = ModelCard.load(folders["tower"] / "README.md")
     (found,) = card.data.eval_results
     assert (found.dataset_name, found.dataset_type) == ("pedclip/phantom (synthetic)", "pedclip/phantom")
+    assert (found.dataset_config, found.task_name) == ("body-part", "prompt classification, seen classes")
     assert (found.metric_type, found.metric_name, found.metric_value) == ("roc_auc", "macro AUC", 0.9877)
     assert found.metric_args == {"interval_95": [0.98, 0.99], "n": 380, "patients": 90}
     assert card.data.model_name == "Tiny"
