@@ -34,7 +34,7 @@ from endpoint_requests import HOSTILE, IMAGES, LABELS  # noqa: E402
 from pedclip.handler import MAX_BATCH, MAX_LABELS, EndpointHandler  # noqa: E402
 
 LARGE: dict[str, bytes] = {}  # filled when the load begins
-WARM_UP = 0.25  # of the time, before memory is first read: every thread has then seen every kind of request
+WARM_UP = 8  # requests of each client before the clock starts: every thread has then seen every kind twice
 SLOWEST_REFUSAL = 2.0  # seconds
 GROWTH = 0.05
 
@@ -77,38 +77,48 @@ def requests(rng: random.Random):
 def load(handler: EndpointHandler, clients: int, seconds: float) -> dict:
     took: dict[str, list[float]] = {}
     failures: Counter[str] = Counter()
-    began, process = time.monotonic(), psutil.Process()
-    memory: list[tuple[float, int]] = []
+    process, began = psutil.Process(), 0.0
+    warm, late = [process.memory_info().rss], [process.memory_info().rss]
     lock = threading.Lock()
 
+    def start_the_clock() -> None:
+        nonlocal began
+        began = time.monotonic()
+
+    ready = threading.Barrier(clients, action=start_the_clock)
+
     def client(seed: int) -> None:
-        for kind, request in requests(random.Random(seed)):
-            if time.monotonic() - began > seconds:
-                return
+        for number, (kind, request) in enumerate(requests(random.Random(seed))):
+            if number == WARM_UP:
+                ready.wait()
             start = time.monotonic()
+            if number >= WARM_UP and start - began > seconds:
+                return
             answer = handler(request)
             spent = time.monotonic() - start
             refused = isinstance(answer, dict) and "error" in answer
             with lock:
-                took.setdefault(kind.partition(":")[0], []).append(spent)
-                memory.append((time.monotonic() - began, process.memory_info().rss))
                 if refused != kind.startswith("hostile"):
                     failures[f"{kind}: {answer if refused else 'was answered'}"] += 1
+                if number >= WARM_UP:
+                    took.setdefault(kind.partition(":")[0], []).append(spent)
+                if number < WARM_UP:
+                    warm.append(process.memory_info().rss)
+                elif time.monotonic() - began > seconds / 2:
+                    late.append(process.memory_info().rss)
 
     threads = [threading.Thread(target=client, args=(seed,)) for seed in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    early = max(rss for when, rss in memory if when <= WARM_UP * seconds)
-    late = max(rss for when, rss in memory if when > (1 - WARM_UP) * seconds)
     return {
         "requests": {kind: len(times) for kind, times in took.items()},
         "median_seconds": {kind: round(float(np.median(times)), 3) for kind, times in took.items()},
         "slowest_seconds": {kind: round(max(times), 3) for kind, times in took.items()},
         "failures": dict(failures),
-        "memory_gib": {"first_quarter": round(early / 2**30, 3), "last_quarter": round(late / 2**30, 3)},
-        "growth": round(late / early - 1, 4),
+        "memory_gib": {"warm_up": round(max(warm) / 2**30, 3), "second_half": round(max(late) / 2**30, 3)},
+        "growth": round(max(late) / max(warm) - 1, 4),
     }
 
 

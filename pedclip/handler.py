@@ -87,23 +87,18 @@ class EndpointHandler:
         if task == "text-embedding":
             answers: list[Any] = self._embed_texts(_texts(batch, "inputs")).tolist()
         else:
+            texts = _phrases(parameters) if task == "classify" else []  # refused, if at all, before an image is read
             images = [_image(one) for one in batch]
             total = sum(len(image) for image in images if isinstance(image, bytes))
             if total > MAX_REQUEST_BYTES:
                 raise RefusedError(f"images of {total} bytes together; a request has at most {MAX_REQUEST_BYTES}")
             embeds = self._embed_images(images)
-            answers = embeds.tolist() if task == "image-embedding" else self._classified(embeds, parameters)
+            answers = embeds.tolist() if task == "image-embedding" else self._classified(embeds, texts)
         return answers if several else answers[0]
 
-    def _classified(self, image_embeds: torch.Tensor, parameters: dict[str, Any]) -> list[list[dict[str, Any]]]:
-        labels = parameters.get("candidate_labels")
-        if isinstance(labels, str):
-            labels = labels.split(",")
-        labels = _texts(labels, "candidate_labels")
-        template = parameters.get("hypothesis_template", "{}")
-        if not isinstance(template, str) or "{}" not in template or len(template) > MAX_LABEL_LENGTH:
-            raise RefusedError('hypothesis_template is a text with "{}" where the label goes')
-        text_embeds = self._embed_texts([template.replace("{}", label) for label in labels])
+    def _classified(self, image_embeds: torch.Tensor, texts: list[tuple[str, str]]) -> list[list[dict[str, Any]]]:
+        labels, phrases = zip(*texts, strict=True)
+        text_embeds = self._embed_texts(list(phrases))
         scale = self.model.logit_scale.detach().float().clamp(max=self.model.config.logit_scale_max).exp().cpu()
         scores = (scale * image_embeds @ text_embeds.T).softmax(dim=-1).tolist()
         return [
@@ -152,6 +147,18 @@ def _image(given: Any) -> Any:
     if not 0 < len(given) <= MAX_IMAGE_BYTES:
         raise RefusedError(f"an image of {len(given)} bytes; 1 to {MAX_IMAGE_BYTES} are taken")
     return bytes(given)
+
+
+def _phrases(parameters: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each label with the text that is compared."""
+    labels = parameters.get("candidate_labels")
+    if isinstance(labels, str):
+        labels = labels.split(",")
+    labels = _texts(labels, "candidate_labels")
+    template = parameters.get("hypothesis_template", "{}")
+    if not isinstance(template, str) or "{}" not in template or len(template) > MAX_LABEL_LENGTH:
+        raise RefusedError('hypothesis_template is a text with "{}" where the label goes')
+    return [(label, template.replace("{}", label)) for label in labels]
 
 
 def _texts(given: Any, name: str) -> list[str]:
