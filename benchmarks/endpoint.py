@@ -94,12 +94,16 @@ def load(handler: EndpointHandler, clients: int, seconds: float) -> dict:
             start = time.monotonic()
             if number >= WARM_UP and start - began > seconds:
                 return
-            answer = handler(request)
+            try:
+                answer = handler(request)
+            except Exception as error:  # a handler answers; it never raises
+                answer = {"error": {"type": "raised", "message": repr(error)}}
             spent = time.monotonic() - start
-            refused = isinstance(answer, dict) and "error" in answer
+            failed = isinstance(answer, dict) and "error" in answer
+            refused = failed and answer["error"]["type"] in ("refused", "unreadable")
             with lock:
-                if refused != kind.startswith("hostile"):
-                    failures[f"{kind}: {answer if refused else 'was answered'}"] += 1
+                if refused != kind.startswith("hostile") or failed != refused:
+                    failures[f"{kind}: {answer if failed else 'was answered'}"] += 1
                 if number >= WARM_UP:
                     took.setdefault(kind.partition(":")[0], []).append(spent)
                 if number < WARM_UP:

@@ -259,6 +259,10 @@ def page(reader: Reader):
     films = [reader.film((folder / sample["file"]).read_bytes()) for sample in samples]
     size = " x ".join(str(side) for side in films[0].pixel_values.shape[-2:])
 
+    def is_sample(path: str) -> bool:
+        """Whether it is a picture of the gallery, which is everybody's and must not be deleted."""
+        return Path(path).resolve() in {Path(one["image"]["path"]).resolve() for one in gallery.value or ()}
+
     def answered(film: Film, said: str, findings: str, against: str) -> list[Any]:
         """Values for `outcome`."""
         answer = reader.ask(film, findings, against)
@@ -278,9 +282,11 @@ def page(reader: Reader):
         notice = gr.HTML(panel("problem", html.escape(str(error))), visible=True)
         return [kept, notice, gr.Column(visible=False), *[gr.skip()] * 5]
 
-    def upload(path: str, findings: str, against: str) -> list[Any]:
+    def upload(path: str | None, findings: str, against: str) -> list[Any]:
         kept = None
         try:
+            if not path or is_sample(path):  # gradio takes any path of its cache for an upload
+                raise RefusedError("The upload was not complete. Please drop the file again.")
             kept = (reader.film(taken(path)), "")
             return answered(*kept, findings, against)
         except RefusedError as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedConfig
 
@@ -118,6 +119,16 @@ def attribution(name: str) -> str:
         return f"{name}: stated by the model's author; its terms are not known here"
     made_from = f"; made from {', '.join(terms.lineage)}" if terms.lineage else ""
     return f"{terms.title}: {terms.source}. Licence: {terms.licence}; {terms.terms}{made_from}"
+
+
+def read_card(path: Path) -> ModelCard:
+    """A card of a folder. ValueError where there is none, or its metadata are no YAML."""
+    if not path.is_file():
+        raise ValueError(f"{path.parent} has no {path.name}, the model's card; `pedclip export` writes one")
+    try:
+        return ModelCard.load(path)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"the YAML on top of {path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def facts_of(card: ModelCard) -> CardFacts:

@@ -1,5 +1,6 @@
 """What evaluations wrote, as a card shows it: a table for the reader, the model-index for the Hub, the subgroups."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from pedclip.eval.report import baseline_sentences, markdown_table
 PHANTOM = "pedclip/phantom (synthetic)"
 # the Hub's names of metrics, by a word of ours
 METRIC_TYPES = {"AUC": "roc_auc", "accuracy": "accuracy", "R@": "recall"}
+WANTED = "give what `pedclip eval --out`, `make demo` or `make xr` wrote"
 OWN_METHOD = "PedCLIP"  # beside baselines, which are no results of this model
 
 
@@ -36,15 +38,14 @@ def results_markdown(results: Sequence[Mapping[str, Any]]) -> str:
 
 def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """This model's numbers in one result file, each with what it was measured on."""
+    if not isinstance(result, Mapping):
+        raise ValueError(f"a result file holds a {type(result).__name__}; {WANTED}")
     split = result.get("split", "test")
     shared = {"split": split, "data_set": result.get("data_set")}
     if "task" in result:
-        return [{**shared, **result}]
-    if "rows" not in result:
-        raise ValueError(
-            f"a result file holds {', '.join(map(repr, list(result)[:5]))}; give what `pedclip eval --out`, "
-            "`make demo` or `make xr` wrote"
-        )
+        return _complete([{**shared, **result}])
+    if not isinstance(result.get("rows"), list):
+        raise ValueError(f"a result file holds {', '.join(map(repr, list(result)[:5]))}; {WANTED}")
     found = [
         {**shared, **entry, "task": row["title"]}
         for row in result["rows"]
@@ -59,7 +60,15 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     for key, task in (("gate_accuracy", "gate"), ("retrieval_r1", "retrieval")):
         if isinstance(result.get(key), Mapping):
             found.append({**shared, **result[key], "task": task})
-    return found
+    return _complete(found)
+
+
+def _complete(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for row in rows:
+        missing = {"task", "kind", "metric", "value", "low", "high", "n"} - row.keys()
+        if missing or not math.isfinite(row["value"]):
+            raise ValueError(f"a result lacks {', '.join(sorted(missing)) or 'a finite value'}; {WANTED}")
+    return rows
 
 
 def results_table(results: Iterable[Mapping[str, Any]]) -> str:
@@ -74,7 +83,8 @@ def _cells(result: Mapping[str, Any]) -> list[str]:
     interval = "none" if low is None else f"{low:.3f} to {high:.3f}"
     numbers = [f"{result['value']:.3f}", interval, "none" if chance is None else f"{chance:.3f}", str(result["n"])]
     where = [str(result["split"]), str(result.get("data_set") or "not named")]
-    return [str(result["task"]), result["kind"], result["metric"], *numbers, *where]
+    cells = [str(result["task"]), result["kind"], result["metric"], *numbers, *where]
+    return [cell.replace("|", "/") for cell in cells]
 
 
 def model_index(results: Iterable[Mapping[str, Any]], pipeline_tag: str) -> list[EvalResult]:
@@ -82,8 +92,9 @@ def model_index(results: Iterable[Mapping[str, Any]], pipeline_tag: str) -> list
     found = []
     for row in (row for result in results for row in rows_of(result)):
         name = row.get("data_set") or "not named by its owner"
-        ends = [None if end is None else round(float(end), 4) for end in (row["low"], row["high"])]
-        kept = {"interval_95": ends, "n": row["n"]}
+        kept: dict[str, Any] = {"n": row["n"]}
+        if row["low"] is not None:
+            kept["interval_95"] = [round(float(end), 4) for end in (row["low"], row["high"])]
         if row.get("patients"):
             kept["patients"] = row["patients"]
         found.append(
@@ -92,7 +103,8 @@ def model_index(results: Iterable[Mapping[str, Any]], pipeline_tag: str) -> list
                 task_name=row["kind"],
                 dataset_type=name.partition(" (")[0].replace(" ", "-").lower(),
                 dataset_name=name,
-                dataset_config=row["task"],  # results are grouped by it, and would lose their question otherwise
+                # results are grouped by it on reading, and would lose their question or their kind otherwise
+                dataset_config=f"{row['task']}, {row['kind']}",
                 dataset_split=row["split"],
                 metric_type=next((kind for word, kind in METRIC_TYPES.items() if word in row["metric"]), "other"),
                 metric_name=row["metric"],
@@ -110,7 +122,7 @@ def subgroups_markdown(results: Iterable[Mapping[str, Any]]) -> str | None:
         for key, title in (("by_age", "age"), ("by_dose", "share of the usual dose")):
             for name, row in result.get(key, {}).items():
                 mean = row["finding_auc"]
-                interval = f"{mean['low']:.3f} to {mean['high']:.3f}"
+                interval = "none" if mean["low"] is None else f"{mean['low']:.3f} to {mean['high']:.3f}"
                 films = row.get("films", mean["n"])
                 lines.append(f"| {title} {name} | {mean['value']:.3f} | {interval} | {films} |")
     if not lines:

@@ -9,9 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import ModelCard
-
-from pedclip.card import TRAINING_DATA_NOT_STATED
+from pedclip.card import TRAINING_DATA_NOT_STATED, read_card
 from pedclip.publishing import patient_data_in
 
 PICKLE_SUFFIXES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
@@ -24,7 +22,10 @@ CARD_PHRASES = (
     *("## Limits", "## Hardware", "## Licence", "## Citation"),
 )
 # Where people's files lie on Linux, macOS and Windows, unless it is the end of a web address
-MACHINE_PATH = re.compile(r"(?<![\w./~-])/(?:home|root|tmp|Users|mnt|var/folders)/[\w.-]+|\b[A-Za-z]:\\{1,2}Users\b")
+MACHINE_PATH = re.compile(
+    r"(?:(?<![\w./~-])|(?<=file://))/(?:home|homes|root|tmp|Users|Volumes|mnt|media|nfs|gpfs|scratch|srv|workspace|"
+    r"(?:private/)?var/folders|(?:export|net)/home)/[\w.-]+|\b[A-Za-z]:\\{1,4}(?:Users|[a-z])"
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def check_files(folder: Path) -> Check:
     pipelines = [pipeline["impl"] for pipeline in config.get("custom_pipelines", {}).values()]
     code = [reference.split(".")[0] + ".py" for reference in (*config.get("auto_map", {}).values(), *pipelines)]
     weights_in_parts = (folder / "model.safetensors.index.json").is_file()
-    endpoint = ENDPOINT_FILES if "PedCLIPModel" in config.get("architectures", ()) else ()
+    endpoint = ENDPOINT_FILES if "PedCLIPModel" in (config.get("architectures") or ()) else ()
     needed = {*NEEDED_FILES, *code, *endpoint} - ({"model.safetensors"} if weights_in_parts else set())
     missing = sorted({name for name in needed if not (folder / name).is_file()})
     if "auto_map" not in config:
@@ -76,6 +77,8 @@ def check_no_pickle(folder: Path) -> Check:
     """A pickle runs code when it is opened; safetensors cannot."""
     found = []
     for path in _files(folder):
+        if path.suffix == ".safetensors":  # begins with a length, which may look like anything
+            continue
         with path.open("rb") as file:
             if path.suffix in PICKLE_SUFFIXES or PICKLE_START.match(file.read(2)):
                 found.append(path.name)
@@ -107,10 +110,13 @@ def check_card(folder: Path) -> Check:
     card_file = folder / "README.md"
     if not card_file.is_file():
         return Check("card", False, "no README.md")
-    card = ModelCard.load(card_file)
+    try:
+        card = read_card(card_file)
+    except ValueError as error:
+        return Check("card", False, str(error))
     missing = [name for name in CARD_FIELDS if not card.data.get(name)]
     missing += [phrase for phrase in CARD_PHRASES if phrase.lower() not in card.text.lower()]
-    if "{{" in card.content or "{%" in card.content:
+    if re.search(r"\{\{ ?(card_data|name|here|training_data|results) ?\}\}|\{% ", card.content):
         missing.append("a filled-in template")
     if TRAINING_DATA_NOT_STATED in card.text:
         missing.append("what the model was trained on (`pedclip export --training-data FILE`, or the recipe's card:)")

@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         help="rewrite a model folder or checkpoint as a complete Hub folder",
         description="Writes weights, processor, the code that loads them, licence and model card into OUT, whole or "
         "not at all. OUT then loads with transformers alone: AutoModel.from_pretrained(OUT, trust_remote_code=True). "
-        "The card that DIR has is kept, but for what the options replace.",
+        "The card that DIR has is kept as it is; with an option that changes it, it is written anew from what it "
+        "states, and sentences of your own are lost.",
         epilog="example: pedclip export runs/xr/checkpoints/last my-model --name my-model --training-data data.md",
     )
     export.add_argument("dir", metavar="DIR", type=Path, help="a folder that train.py or save_pretrained wrote")
@@ -137,7 +138,7 @@ def run_export(args: argparse.Namespace) -> int:
         changes["base_models"] = tuple(args.base_models)
     changes = {field: value for field, value in changes.items() if value is not None}
     out = export_folder(args.dir, args.out, overwrite=args.overwrite, **changes)
-    sizes = [file.stat().st_size for file in out.iterdir()]
+    sizes = [file.stat().st_size for file in out.rglob("*") if file.is_file()]
     print(f"wrote {args.out}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB")
     print(f'load it with AutoModel.from_pretrained("{args.out}", trust_remote_code=True)')
     return 0

@@ -5,11 +5,13 @@ Written into every folder of a whole model, beside its weights. Runs as plain Py
     handler = EndpointHandler("folder")
     handler({"inputs": image_bytes, "parameters": {"candidate_labels": ["wrist x-ray", "chest x-ray"]}})
 
-`inputs` is one image or a list of them: bytes, base64 text, a PIL image, or {"image": one of these}. `parameters`:
+`inputs` is one image or a list of them: bytes, base64 text, a PIL image, or one of these as {"radiograph": ...}.
+On Inference Endpoints choose the task "Custom" and send {"radiograph": base64}: their toolkit opens raw image bodies,
+and for known tasks what lies under "image" or "inputs", by itself, in 8 bits and without DICOM. `parameters`:
 
     candidate_labels      texts, each scored against each image (task "classify")
     hypothesis_template   "{}" unless given: the label as it stands
-    task                  "classify", "image-embedding", or "text-embedding", whose inputs are texts
+    task                  "classify", "image-embedding", or "text-embedding", whose inputs are texts, or {"text": one}
 
 The answer is JSON: for "classify" a list of {"label", "score"}, the best first, for several images a list of such
 lists; for embeddings lists of numbers of length 1. What is refused gives {"error": {"type", "message"}}. Addresses and
@@ -19,7 +21,6 @@ paths are refused: a server would fetch them on the sender's behalf. Not a medic
 import base64
 import binascii
 import logging
-import math
 import threading
 from typing import Any
 
@@ -85,22 +86,23 @@ class EndpointHandler:
         if not 1 <= len(batch) <= MAX_BATCH:
             raise RefusedError(f"{len(batch)} inputs; a request has 1 to {MAX_BATCH}")
         if task == "text-embedding":
-            answers: list[Any] = self._embed_texts(_texts(batch, "inputs")).tolist()
+            texts = [one.get("text") if isinstance(one, dict) else one for one in batch]
+            answers: list[Any] = self._embed_texts(_texts(texts, "inputs")).tolist()
         else:
-            texts = _phrases(parameters) if task == "classify" else []  # refused, if at all, before an image is read
+            phrases = _phrases(parameters) if task == "classify" else []  # refused, if at all, before an image is read
             images = [_image(one) for one in batch]
             total = sum(len(image) for image in images if isinstance(image, bytes))
             if total > MAX_REQUEST_BYTES:
                 raise RefusedError(f"images of {total} bytes together; a request has at most {MAX_REQUEST_BYTES}")
             embeds = self._embed_images(images)
-            answers = embeds.tolist() if task == "image-embedding" else self._classified(embeds, texts)
+            answers = embeds.tolist() if task == "image-embedding" else self._classified(embeds, phrases)
         return answers if several else answers[0]
 
     def _classified(self, image_embeds: torch.Tensor, texts: list[tuple[str, str]]) -> list[list[dict[str, Any]]]:
         labels, phrases = zip(*texts, strict=True)
         text_embeds = self._embed_texts(list(phrases))
         scale = self.model.logit_scale.detach().float().clamp(max=self.model.config.logit_scale_max).exp().cpu()
-        scores = (scale * image_embeds @ text_embeds.T).softmax(dim=-1).tolist()
+        scores = _finite((scale * image_embeds @ text_embeds.T).softmax(dim=-1)).tolist()
         return [
             [
                 {"label": label, "score": score}
@@ -131,7 +133,7 @@ class EndpointHandler:
 def _image(given: Any) -> Any:
     """What may be handed to the image processor: bytes, or an open picture; never a text, which it would follow."""
     if isinstance(given, dict):
-        given = given.get("image")
+        given = given.get("radiograph", given.get("image"))
     if isinstance(given, Image.Image):
         return given
     if isinstance(given, str):
@@ -139,7 +141,8 @@ def _image(given: Any) -> Any:
             raise RefusedError(f"an image of more than {MAX_IMAGE_BYTES} bytes")
         start, comma, after = given.partition(",")
         try:
-            given = base64.b64decode(after if comma and start.startswith("data:") else given, validate=True)
+            text = "".join((after if comma and start.startswith("data:") else given).split())  # lines, as files have
+            given = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
             raise RefusedError("an image comes as bytes or base64; addresses and paths are not followed") from error
     if not isinstance(given, bytes | bytearray):
@@ -156,8 +159,8 @@ def _phrases(parameters: dict[str, Any]) -> list[tuple[str, str]]:
         labels = labels.split(",")
     labels = _texts(labels, "candidate_labels")
     template = parameters.get("hypothesis_template", "{}")
-    if not isinstance(template, str) or "{}" not in template or len(template) > MAX_LABEL_LENGTH:
-        raise RefusedError('hypothesis_template is a text with "{}" where the label goes')
+    if not isinstance(template, str) or template.count("{}") != 1 or len(template) > MAX_LABEL_LENGTH:
+        raise RefusedError('hypothesis_template is a text with one "{}", where the label goes')
     return [(label, template.replace("{}", label)) for label in labels]
 
 
@@ -170,11 +173,15 @@ def _texts(given: Any, name: str) -> list[str]:
 
 
 def _directions(embeds: torch.Tensor) -> torch.Tensor:
-    """Of length 1, on the CPU in float32, and finite: JSON has no NaN."""
-    embeds = torch.nn.functional.normalize(embeds.float(), dim=-1).cpu()
-    if not math.isfinite(float(embeds.sum())):
-        raise ValueError("the model gave values that are not finite")
-    return embeds
+    """Of length 1, on the CPU in float32."""
+    return _finite(torch.nn.functional.normalize(embeds.float(), dim=-1).cpu())
+
+
+def _finite(values: torch.Tensor) -> torch.Tensor:
+    """JSON has no NaN; and what is not finite is the model's fault, not the sender's."""
+    if not torch.isfinite(values).all():
+        raise RuntimeError("the model gave values that are not finite")
+    return values
 
 
 def _refusal(kind: str, error: BaseException) -> dict[str, dict[str, str]]:

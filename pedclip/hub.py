@@ -20,7 +20,7 @@ from pedclip.auto import (
     PedCLIPProcessor,
     PedCLIPVisionModel,
 )
-from pedclip.card import CardFacts, checkout_file, facts_of, render_card
+from pedclip.card import CardFacts, checkout_file, facts_of, read_card, render_card
 from pedclip.configuration.hub_folder_pedclip import write_code_files
 from pedclip.fingerprint import FILE as FINGERPRINT
 from pedclip.fingerprint import fingerprint
@@ -174,7 +174,7 @@ def _card_of(folder: Path) -> tuple[ModelCard | None, CardFacts]:
     card_file = folder / CARD
     if not card_file.is_file():
         return None, CardFacts()
-    card = ModelCard.load(card_file)
+    card = read_card(card_file)
     return card, facts_of(card)
 
 

@@ -12,19 +12,29 @@ from pedclip.processing.data.official.terms import all_terms, ancestors
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 from pedclip.samples import sample_hashes
 
-# What a model folder is made of. Anything else could be somebody's data, and is named.
-KNOWN_SUFFIXES = {".json", ".jinja", ".md", ".model", ".py", ".safetensors", ".txt"}
-KNOWN_NAMES = {"LICENSE", ".gitattributes", ".gitignore"}
-PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*", b"GIF8", b"BM", b"\x00\x00\x00\x0cjP", b"RIFF")
+# What a model folder is made of, by name. Anything else could be somebody's data, and is named.
+KNOWN_FILES = re.compile(
+    r"(model|adapter_model)(-\d+-of-\d+)?\.safetensors|\w+_pedclip\.py|handler\.py|__init__\.py|README\.md|LICENSE|NOTICE|"
+    r"(config|generation_config|processor_config|preprocessor_config|adapter_config|model\.safetensors\.index|tokenizer|"
+    r"tokenizer_config|special_tokens_map|added_tokens|vocab|fingerprint|training_labels)\.json|"
+    r"(vocab|merges|requirements)\.txt|(spiece|spm|sentencepiece\.bpe|tokenizer)\.model|chat_template\.jinja|"
+    r"\.gitattributes|\.gitignore|\.DS_Store|CITATION\.cff"
+)
+LEFT_AT_HOME = {".cache", ".git"}  # folders that downloads and clones leave; a push leaves them out too
+OF_WORDS = {"added_tokens.json", "fingerprint.json", "tokenizer.json", "vocab.json"}  # a vocabulary has "patient" too
+PICTURE_STARTS = (
+    *(b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"GIF87a", b"GIF89a"),
+    *(b"\x00\x00\x00\x0cjP", b"\xff\x4f\xff\x51", b"\x93NUMPY", b"PK\x03\x04", b"\x1f\x8b", b"PAR1"),
+)
 DICOM_PREFIX, DICOM_AT = b"DICM", 128
-# Keys under which people's data are kept, in JSON; and two things that look like one wherever they stand
+# Keys under which people's data are kept, in JSON, spelt in any way; and what looks like such data wherever it stands
 PATIENT_KEY = re.compile(
-    r"^(patient_?(id|name|birth_?date|age|sex)?s?|mrn|medical_record_number|accession_?(number)?|study_?(instance_?)?u?id|"
-    r"series_?(instance_?)?uid|sop_?(instance_?)?uid|referring_?physician(_?name)?|birth_?date|report(_?text)?s?)$",
+    r"(patients?|subject)(id|name|birthdate|age|sex)?s?|mrn|medicalrecordnumber|accession(number)?|dob|dateofbirth|birthdate|"
+    r"(study|series|sop)(instance)?u?id|referringphysician(sname|name)?|reports?(text)?|000800(50|90)|001000(10|20|30|40)",
     re.IGNORECASE,
 )
-DICOM_UID = re.compile(r"(?<![\d.])[0-2](?:\.(?:0|[1-9]\d*)){7,}(?![\d.])")
-PERSON_NAME = re.compile(r"\b[A-Z][A-Za-z'-]+\^[A-Z][A-Za-z'-]*")  # DICOM's way: Family^Given
+DICOM_UID = re.compile(r"(?<![\d.])(?!1\.2\.840\.10008\.)(?:[0-2](?:\.(?:0|[1-9]\d*)){7,}|2\.25\.\d{10,39})(?![\d.])")
+PERSON_NAME = re.compile(r"\b[^\W\d_][\w'-]{2,}\^[^\W\d_][\w'-]+")  # DICOM's way: Family^Given
 
 
 class NotForPublicationError(ValueError):
@@ -34,37 +44,55 @@ class NotForPublicationError(ValueError):
 def patient_data_in(folder: Path) -> list[str]:
     """Files that are, or may be, data of patients, each with the reason; pictures but for the phantom samples."""
     found = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts):
-        name = str(path.relative_to(folder))
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if LEFT_AT_HOME & set(inside.parts):
+            continue
+        if path.is_dir():
+            if path.is_symlink():
+                found.append(f"{inside} is a link to another folder")
+            continue
         with path.open("rb") as file:
             start = file.read(DICOM_AT + len(DICOM_PREFIX))
-        if start[DICOM_AT:] == DICOM_PREFIX:
-            found.append(f"{name} is a DICOM file")
+        if start[DICOM_AT:] == DICOM_PREFIX or start[:2] == b"\x08\x00":
+            found.append(f"{inside} is a DICOM file")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() in sample_hashes():
+            continue
         elif start.startswith(PICTURE_STARTS):
-            if hashlib.sha256(path.read_bytes()).hexdigest() not in sample_hashes():
-                found.append(f"{name} is a picture, and none of the phantom samples that go with a model")
-        elif path.suffix not in KNOWN_SUFFIXES and path.name not in KNOWN_NAMES:
-            found.append(f"{name} is no part of a model folder")
-        elif path.suffix in {".json", ".md", ".txt"} and (said := _identifiers(path)):
-            found.append(f"{name} has {said}")
+            found.append(f"{inside} is a picture or packed, and none of the phantom samples that go with a model")
+        elif not KNOWN_FILES.fullmatch(path.name):
+            found.append(f"{inside} is no part of a model folder")
+        elif said := _identifiers(path):
+            found.append(f"{inside} has {said}")
     return found
 
 
 def _identifiers(path: Path) -> str | None:
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = _text_of(path)
     if path.suffix == ".json":
-        if path.name.startswith(("fingerprint", "tokenizer", "vocab", "special_tokens")):
-            return None  # a vocabulary has every word, "patient" too; and a fingerprint is of fixed texts of ours
         try:
-            keys = sorted(key for key in _keys(json.loads(text)) if PATIENT_KEY.match(key))
+            keys = _keys(json.loads(text))
         except ValueError:
             return "no valid JSON"
-        if keys:
-            return f"the key {keys[0]!r}"
+        if path.name in OF_WORDS:
+            return None
+        for key in sorted(keys):
+            if PATIENT_KEY.fullmatch(re.sub(r"[\s_-]", "", key)):
+                return f"the key {key!r}"
+    if "data:image/" in text and path.suffix != ".py":
+        return "a picture inside its text"
     for pattern, what in ((DICOM_UID, "a DICOM UID"), (PERSON_NAME, "what looks like a person's name")):
-        if pattern.search(text):
+        if path.suffix not in {".py", ".model"} and pattern.search(text):
             return what
     return None
+
+
+def _text_of(path: Path) -> str:
+    """A file's text; of safetensors the header, which may hold anything that somebody put there."""
+    if path.suffix != ".safetensors":
+        return path.read_text(encoding="utf-8", errors="replace")
+    with path.open("rb") as file:
+        return file.read(min(int.from_bytes(file.read(8), "little"), 2**24)).decode("utf-8", "replace")
 
 
 def _keys(value: Any) -> list[str]:
@@ -97,11 +125,11 @@ def check_terms(data_sets: Sequence[str], permission: str | None) -> None:
         )
 
 
-def check_files(folder: str | os.PathLike) -> None:
-    """Raises where the folder holds data of patients, or what could be."""
-    found = patient_data_in(Path(folder))
+def check_files(folder: Path, named: str | os.PathLike | None = None) -> None:
+    """Raises where the folder holds data of patients, or what could be. `named` is what the message calls it."""
+    found = patient_data_in(folder)
     if found:
         raise NotForPublicationError(
-            f"{folder} must not be published: {'; '.join(found[:5])}. Only the weights, the code, the card and the "
-            f"phantom films of {SAMPLES_FOLDER}/ belong there"
+            f"{named or folder} must not be published: {'; '.join(found[:5])}. Only the weights, the code, the card "
+            f"and the phantom films of {SAMPLES_FOLDER}/ belong there"
         )

@@ -5,21 +5,24 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelInfo
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from pedclip.card import facts_of
+from pedclip.card import facts_of, read_card
 from pedclip.check import check_folder
-from pedclip.publishing import NotForPublicationError, check_files, check_terms
+from pedclip.publishing import LEFT_AT_HOME, NotForPublicationError, check_files, check_terms
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 
 CARD = "README.md"
 SNIPPET_LINE = re.compile(r'^model_id, revision = ".*", ".*"$', flags=re.MULTILINE)
 SAMPLE_SOURCE = re.compile(rf"src: (?:https://huggingface\.co/\S+?/resolve/[^/\s]+/)?{SAMPLES_FOLDER}/")
+HTTP_ERROR = next(one for one in HfHubHTTPError.__mro__ if one.__name__ == "HTTPError")  # httpx's, by version
 KEPT_ON_THE_HUB = {".gitattributes"}  # the Hub's own; everything else that the folder lacks is taken away
 
 
@@ -65,50 +68,71 @@ def push_folder(
         raise ValueError(f"{repo_id!r} is no id of the Hub; write organization/name. {error}") from error
     if repo_id.count("/") != 1:
         raise ValueError(f"{repo_id!r} names no owner; write organization/name")
-    if not re.fullmatch(r"[\w][\w.-]*(/[\w.-]+)*", revision):
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)*", revision) or ".." in revision or revision.endswith((".lock", ".")):
         raise ValueError(f"revision {revision!r} is no name of a branch; letters, digits, '.', '_' and '-' are")
-    _look_through(folder, permission)
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} is not a model folder: it has no config.json")
     with tempfile.TemporaryDirectory() as work:
-        staged, tag = stage(folder, Path(work) / "staged", repo_id)
+        # what is looked through is what is sent: a copy, links followed, which nobody adds to in between
+        staged = Path(work) / "staged"
+        shutil.copytree(folder, staged, ignore=shutil.ignore_patterns(*LEFT_AT_HOME))
+        _look_through(staged, folder, permission)
+        tag = pin(staged, repo_id)
         names = sorted(str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file())
         names.sort(key=lambda name: name == CARD)  # whoever sees the card finds everything that it speaks of
         planned = Push(repo_id, revision, tag, tuple(names), sum((staged / name).stat().st_size for name in names))
         if dry_run:
             return planned
-        return _upload(planned, staged, public, permission, message, HfApi(token=token))
+        with said_in_words(repo_id):
+            return _upload(planned, staged, public, permission, message, HfApi(token=token))
 
 
-def _look_through(folder: Path, permission: str | None) -> None:
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} is not a model folder: it has no config.json")
-    check_files(folder)
-    card_file = folder / CARD
-    if card_file.is_file():
-        check_terms(facts_of(ModelCard.load(card_file)).datasets, permission)
-    failed = [check for check in check_folder(folder) if not check.ok]
+@contextmanager
+def said_in_words(repo_id: str) -> Iterator[None]:
+    """The client's errors with their way out; a network that is not there is an OSError too."""
+    try:
+        yield
+    except HTTP_ERROR as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        way_out = {
+            401: "log in with a token that may write: `hf auth login`, or HF_TOKEN",
+            403: "your token may not write there: ask for access, or name a repository of your own",
+            404: "it does not exist, or your token may not see it",
+            412: "somebody pushed in between: look at what came, and push again",
+        }.get(status, "is the network there? What was not committed is not on the Hub; push again")
+        raise OSError(f"{repo_id}: {' '.join(str(error).split())[:300]}; {way_out}") from error
+
+
+def _look_through(staged: Path, folder: Path, permission: str | None) -> None:
+    check_files(staged, folder)
+    failed = [check for check in check_folder(staged) if not check.ok]
     if failed:
         said = "; ".join(f"{check.name}: {check.detail}" for check in failed)
         raise NotForPublicationError(f"{folder} does not pass `pedclip check`: {said}")
+    check_terms(facts_of(read_card(staged / CARD)).datasets, permission)
 
 
-def stage(folder: Path, staged: Path, repo_id: str) -> tuple[Path, str]:
-    """A copy whose card names the repository, with addresses that work there; and the tag of its content."""
-    shutil.copytree(folder, staged, ignore=shutil.ignore_patterns(".cache", ".git"))
+def pin(staged: Path, repo_id: str) -> str:
+    """Writes the repository and the tag of this content into the card, with addresses that work there."""
     tag = content_tag(staged)
     card_file = staged / CARD
     text = card_file.read_text(encoding="utf-8")
     text = SNIPPET_LINE.sub(f'model_id, revision = "{repo_id}", "{tag}"', text)
     text = SAMPLE_SOURCE.sub(f"src: https://huggingface.co/{repo_id}/resolve/{tag}/{SAMPLES_FOLDER}/", text)
     card_file.write_text(text, encoding="utf-8")
-    return staged, tag
+    return tag
 
 
 def content_tag(folder: Path) -> str:
-    """A name for everything in the folder but its card: the same files, the same tag."""
+    """A name for everything in the folder, the card as it was before it was pinned: the same files, the same tag."""
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in KEPT_ON_THE_HUB):
+        total.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+        if path == folder / CARD:
+            text = SNIPPET_LINE.sub("", path.read_text(encoding="utf-8"))
+            total.update(hashlib.sha256(SAMPLE_SOURCE.sub("", text).encode()).digest())
+            continue
         with path.open("rb") as file:
-            total.update(f"{path.relative_to(folder).as_posix()}\0".encode())
             total.update(hashlib.file_digest(file, "sha256").digest())
     return f"pedclip-{total.hexdigest()[:12]}"
 
@@ -119,6 +143,7 @@ def _upload(plan: Push, staged: Path, public: bool, permission: str | None, mess
     if plan.revision != "main":
         api.create_branch(plan.repo_id, branch=plan.revision, exist_ok=True)
     head = api.model_info(plan.repo_id, revision=plan.revision)
+    _refuse_another_model(f"{plan.repo_id}, branch {plan.revision},", head)
     there = {sibling.rfilename for sibling in head.siblings or ()}
     deleted = tuple(sorted(there - set(plan.files) - KEPT_ON_THE_HUB))
     commit = api.create_commit(
@@ -150,11 +175,15 @@ def _visibility(repo_id: str, public: bool, api: HfApi) -> bool:
         return not public
     if not info.private and not public:
         raise ValueError(f"{repo_id} is public; pass --public if everybody may have this model")
+    _refuse_another_model(repo_id, info)
+    return bool(info.private)
+
+
+def _refuse_another_model(place: str, info: ModelInfo) -> None:
     names = {sibling.rfilename for sibling in info.siblings or ()} - KEPT_ON_THE_HUB - {CARD}
     model_type = str((info.config or {}).get("model_type", ""))
     if names and not model_type.startswith("pedclip"):
         raise ValueError(
-            f"{repo_id} holds another model ({model_type or 'of no known type'}), which a push would take away; name "
+            f"{place} holds another model ({model_type or 'of no known type'}), which a push would take away; name "
             "a new repository"
         )
-    return bool(info.private)

@@ -29,6 +29,7 @@ LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5  # ours: where a file of more than 8
 ROWS_AT_ONCE = 50
 DEFLATED = "1.2.840.10008.1.2.1.99"
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", DEFLATED}
+LONG_FORMS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}  # PS3.5 7.1.2
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 NEEDS = 'pip install "pydicom>=3.0.1" "pylibjpeg[all]"'
 
@@ -289,18 +290,41 @@ def refuse_large(width: int, height: int) -> None:
 
 
 def _refuse_bomb(content: bytes) -> None:
-    """A deflated data set is inflated whole before anything can be asked of it, so it is measured first."""
-    if not is_dicom(content[:132]):
+    """A deflated data set is inflated whole before anything can be asked of it, so it is measured first.
+
+    Where it begins is found as pydicom finds it, element by element: the length that the header gives itself is not
+    looked at by pydicom, and so proves nothing.
+    """
+    if DEFLATED.encode() not in content:
         return
-    has_length = content[132:136] == b"\x02\x00\x00\x00"  # the file meta information's first element
-    start = 144 + struct.unpack("<I", content[140:144])[0] if has_length and len(content) >= 144 else 2**16
-    if DEFLATED.encode() not in content[132:start]:
+    syntax, start = _file_meta(content)
+    if syntax is None:
+        raise UnreadableImageError("the DICOM file may be deflated, and its header does not say where that begins")
+    if syntax != DEFLATED:  # it is only mentioned
         return
-    if not has_length:
-        raise UnreadableImageError("the DICOM file is deflated, and its header does not say where that begins")
     inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], MAX_BYTES + 1)
     if len(inflated) > MAX_BYTES:
         raise UnreadableImageError(f"the DICOM file inflates to more than {MAX_BYTES} bytes")
+
+
+def _file_meta(content: bytes) -> tuple[str | None, int]:
+    """The transfer syntax and the end of the file meta information (PS3.10 7.1); None where it is not well formed."""
+    place, syntax = (132 if is_dicom(content[:132]) else 0), None
+    while content[place : place + 2] == b"\x02\x00":
+        kind, wide = content[place + 4 : place + 6], content[place + 4 : place + 6] in LONG_FORMS
+        if not (kind.isalpha() and kind.isupper()) or len(content) < place + 12:
+            return None, place
+        head = 12 if wide else 8
+        length = int.from_bytes(content[place + (8 if wide else 6) : place + head], "little")
+        value = content[place + head : place + head + length]
+        if len(value) < length:
+            return None, place
+        if content[place + 2 : place + 4] == b"\x10\x00":
+            if syntax is not None:
+                return None, place
+            syntax = value.rstrip(b"\0 ").decode("ascii", "replace")
+        place += head + length
+    return syntax, place
 
 
 def _refuse_other_size(dataset: "pydicom.Dataset", rows: int, columns: int) -> None:

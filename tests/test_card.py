@@ -104,9 +104,12 @@ def test_results_become_a_model_index_with_intervals_and_survive(folders):
     card = ModelCard.load(folders["tower"] / "README.md")
     (found,) = card.data.eval_results
     assert (found.dataset_name, found.dataset_type) == ("pedclip/phantom (synthetic)", "pedclip/phantom")
-    assert (found.dataset_config, found.task_name) == ("body-part", "prompt classification, seen classes")
+    assert (found.dataset_config, found.task_name) == (
+        "body-part, prompt classification, seen classes",
+        "prompt classification, seen classes",
+    )
     assert (found.metric_type, found.metric_name, found.metric_value) == ("roc_auc", "macro AUC", 0.9877)
-    assert found.metric_args == {"interval_95": [0.98, 0.99], "n": 380, "patients": 90}
+    assert found.metric_args == {"n": 380, "interval_95": [0.98, 0.99], "patients": 90}
     assert card.data.model_name == "Tiny"
     assert "0.988 | 0.980 to 0.990 | 0.500 | 380 | test | pedclip/phantom (synthetic) |" in card.text
     again = facts_of(card)
@@ -128,8 +131,32 @@ def test_only_this_models_own_numbers_are_indexed():
     }
     assert [(one["task"], one["value"]) for one in rows_of(run)] == [("body part", 0.98765), ("gate", 0.98765)]
     assert [one.metric_type for one in model_index([run], "x")] == ["roc_auc", "accuracy"]
-    with pytest.raises(ValueError, match="'loss'; give what"):
-        rows_of({"loss": 1})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"loss": 1}, "'loss'; give what"),
+        ([], "holds a list; give what"),
+        ({"rows": 3}, "'rows'; give what"),
+        ({"task": "x"}, "lacks high, kind, low, metric, n, value"),
+        (result(value=float("nan")), "lacks a finite value"),
+    ],
+)
+def test_what_is_no_result_is_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        rows_of(wrong)
+
+
+def test_two_ways_of_measuring_one_task_stay_apart(folders):
+    two = [result(), result(kind="linear probe", value=0.5, low=None, high=None)]
+    update_card(folders["tower"], **card_changes(two))
+    found = ModelCard.load(folders["tower"] / "README.md").data.eval_results
+    assert [(one.task_name, one.metric_value) for one in found] == [
+        ("prompt classification, seen classes", 0.9877),
+        ("linear probe", 0.5),
+    ]
+    assert "interval_95" not in found[1].metric_args
 
 
 def test_the_demos_subgroups_stand_in_the_card(folders):

@@ -87,6 +87,32 @@ def test_large_images_together_are_refused_before_they_are_read(opened, monkeypa
     assert "together; a request has at most" in answer["error"]["message"]
 
 
+def test_an_image_over_the_limit_is_refused(opened, monkeypatch):
+    monkeypatch.setattr("pedclip.handler.MAX_IMAGE_BYTES", len(IMAGES["DICOM"]) - 1)
+    for given in (IMAGES["DICOM"], base64.b64encode(IMAGES["DICOM"]).decode()):
+        answer = opened[0]({"inputs": given, "parameters": {"task": "image-embedding"}})
+        assert "bytes" in answer["error"]["message"] and answer["error"]["type"] == "refused"
+
+
+def test_base64_in_lines_and_the_keys_that_an_endpoint_leaves_alone(opened):
+    asked = {"candidate_labels": LABELS}
+    text = base64.encodebytes(IMAGES["16 bits"]).decode()
+    expected = opened[0]({"inputs": IMAGES["16 bits"], "parameters": asked})
+    assert opened[0]({"inputs": {"radiograph": text}, "parameters": asked}) == expected
+    one = opened[0]({"inputs": {"text": LABELS[0]}, "parameters": {"task": "text-embedding"}})
+    assert one == opened[0]({"inputs": LABELS[0], "parameters": {"task": "text-embedding"}})
+
+
+@pytest.mark.parametrize("broken", ["logit_scale", "visual_projection.weight"])
+def test_a_broken_model_gives_no_nan(opened, broken):
+    folder = opened[3]
+    handler = EndpointHandler(str(folder))
+    with torch.no_grad():
+        handler.model.get_parameter(broken).fill_(float("nan"))
+    answer = handler({"inputs": IMAGES["8 bits"], "parameters": {"candidate_labels": LABELS}})
+    assert answer["error"]["type"] == "internal"
+
+
 def test_a_mistake_of_the_handlers_own_is_told_without_its_inside(opened, monkeypatch, caplog):
     def fail(*args, **kwargs):
         raise RuntimeError("at address 0x1234")

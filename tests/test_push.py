@@ -16,7 +16,7 @@ from pedclip import publishing
 from pedclip.card import CardFacts
 from pedclip.cli import main
 from pedclip.hub import load_folder, update_card, write_hub_folder
-from pedclip.publishing import NotForPublicationError, check_terms
+from pedclip.publishing import NotForPublicationError, check_terms, patient_data_in
 from pedclip.push import content_tag, push_folder
 
 NAME = "somebody/pedclip-tiny"
@@ -185,11 +185,15 @@ def write(path: Path, content: bytes) -> None:
         ("notes.txt", b"\xff\xd8\xff\xe0", "notes.txt is a picture"),
         ("one.dcm", bytes(128) + b"DICM", "one.dcm is a DICOM file"),
         ("study", bytes(128) + b"DICM", "study is a DICOM file"),
-        ("train.parquet", b"PAR1", "train.parquet is no part of a model folder"),
+        ("train.parquet", b"PAR1", "train.parquet is a picture or packed"),
+        ("scan", b"\x08\x00\x05\x00CS", "scan is a DICOM file"),
+        ("films.safetensors", bytes(16), "films.safetensors is no part of a model folder"),
         ("rows.csv", b"patient_id,report\n", "rows.csv is no part of a model folder"),
-        ("split.json", b'{"test": [{"patient_id": "p1"}]}', "split.json has the key 'patient_id'"),
-        ("uids.txt", b"1.2.840.113619.2.55.3.604688119.969.1268071029.320", "uids.txt has a DICOM UID"),
-        ("who.txt", b"Muster^Anna", "who.txt has what looks like a person's name"),
+        ("training_labels.json", b'{"test": [{"Patient ID": "p1"}]}', "labels.json has the key 'Patient ID'"),
+        ("vocab.txt", b"1.2.840.113619.2.55.3.604688119.969.1268071029.320", "vocab.txt has a DICOM UID"),
+        ("merges.txt", b"2.25.329800735698586612345678", "merges.txt has a DICOM UID"),
+        ("NOTICE", "Nguyễn^An".encode(), "NOTICE has what looks like a person's name"),
+        ("NOTICE", b"![film](data:image/png;base64,AAAA)", "NOTICE has a picture inside its text"),
     ],
 )
 def test_data_of_patients_stay_at_home(hub, folder, name, content, said):
@@ -197,6 +201,79 @@ def test_data_of_patients_stay_at_home(hub, folder, name, content, said):
     with pytest.raises(NotForPublicationError, match=said):
         push_folder(folder, NAME, permission="everybody")
     assert hub.requests == []
+
+
+def test_what_lies_in_a_linked_folder_or_below_a_cache_is_looked_at_too(hub, folder, tmp_path):
+    films = tmp_path / "films"
+    write(films / "anna.png", b"\x89PNG\r\n\x1a\n0000")
+    (folder / "more").symlink_to(films)
+    with pytest.raises(NotForPublicationError, match=r"anna\.png is a picture"):
+        push_folder(folder, NAME, dry_run=True)
+    (folder / "more").unlink()
+    below = tmp_path / ".cache" / "hub"
+    below.parent.mkdir()
+    folder.rename(below)
+    write(below / "anna.png", b"\x89PNG\r\n\x1a\n0000")
+    with pytest.raises(NotForPublicationError, match=r"anna\.png is a picture"):
+        push_folder(below, NAME, dry_run=True)
+
+
+def test_what_a_header_of_the_weights_says_is_read(folder):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights, folder / "model.safetensors", {"format": "pt", "from": "Muster^Anna"})
+    assert patient_data_in(folder) == ["model.safetensors has what looks like a person's name"]
+
+
+def test_innocent_folders_raise_no_alarm(folder):
+    innocent = {
+        "vocab.txt": "[PAD]\npatient\n##s\n",
+        "merges.txt": "#version: 0.2\np a\n",
+        "added_tokens.json": '{"patient": 30522}',
+        "NOTICE": "BMI is not used. softmax(QK^T)V, version 1.2.3.4, explicit little endian is 1.2.840.10008.1.2.1.",
+    }
+    for name, text in innocent.items():
+        (folder / name).write_text(text)
+    write(folder / ".cache" / "refs", b"\x89PNG\r\n")  # what a download leaves; it is not pushed
+    assert patient_data_in(folder) == []
+
+
+def test_a_push_from_somebody_else_in_between_is_not_overwritten(hub, folder, looked_through, monkeypatch):
+    from huggingface_hub import HfApi
+
+    real = HfApi.create_commit
+
+    def late(self, *args, **kwargs):
+        repository = hub.repositories[NAME]
+        repository.add("main", {**repository.at("main")[1], "theirs.txt": b"x"}, {"summary": "theirs"})
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(HfApi, "create_commit", late)
+    with pytest.raises(OSError, match="somebody pushed in between"):
+        push_folder(folder, NAME)
+    assert "theirs.txt" in hub.repositories[NAME].at("main")[1]
+
+
+def test_a_branch_of_another_model_is_left_alone(hub, folder, looked_through):
+    push_folder(folder, NAME)
+    hub.repositories[NAME].add("bert", {"config.json": b'{"model_type": "bert"}', "w.bin": b"1"}, {"summary": "bert"})
+    with pytest.raises(ValueError, match=r"branch bert, holds another model \(bert\)"):
+        push_folder(folder, NAME, revision="bert")
+
+
+def test_a_hub_that_cannot_be_reached_is_said_in_one_line(folder, looked_through, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:9")
+    assert main(["push", str(folder), NAME]) == 2
+    said = capsys.readouterr().err
+    assert "is the network there?" in said and len(said.strip().splitlines()) == 1
+
+
+def test_a_card_that_cannot_be_read_is_named(folder, capsys):
+    (folder / "README.md").write_text("---\na: [\n---\n")
+    assert main(["export", str(folder), str(folder.parent / "out")]) == 2
+    assert "README.md cannot be read" in capsys.readouterr().err
 
 
 def test_a_folder_that_fails_its_check_is_not_pushed(hub, folder):

@@ -1,6 +1,8 @@
 """Requests to the endpoint, good ones and hostile ones; its tests and its benchmark send them."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from dicom_reference import as_bytes, make
@@ -45,6 +47,22 @@ def other_stream() -> bytes:
     return as_bytes(dataset)
 
 
+def deflated_bomb(group_length: int | None, preamble: bool = True) -> bytes:
+    """300 MB of zeros in a third of a megabyte, behind a header whose own length may lie."""
+    meta = _element(0x10, b"UI", b"1.2.840.10008.1.2.1.99")
+    if group_length is not None:
+        meta = _element(0, b"UL", struct.pack("<I", group_length)) + meta
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packer.compress(struct.pack("<HH2sHI", 0x7FE1, 0x1010, b"OB", 0, 300_000_000))
+    packed += b"".join(packer.compress(bytes(10_000_000)) for _ in range(30)) + packer.flush()
+    return (bytes(128) + b"DICM" if preamble else b"") + meta + packed
+
+
+def _element(number: int, kind: bytes, value: bytes) -> bytes:
+    value += b"\0" * (len(value) % 2)
+    return struct.pack("<HH2sH", 2, number, kind, len(value)) + value
+
+
 GOOD = {"candidate_labels": LABELS}
 HOSTILE = {
     "no object": None,
@@ -64,6 +82,10 @@ HOSTILE = {
     "a picture cut short": {"inputs": IMAGES["16 bits"][:300], "parameters": GOOD},
     "a huge picture": {"inputs": huge_png(), "parameters": GOOD},
     "a huge DICOM header": {"inputs": bomb_of_dicom(), "parameters": GOOD},
+    "deflated": {"inputs": deflated_bomb(28), "parameters": GOOD},
+    "deflated, with a length that lies": {"inputs": deflated_bomb(0), "parameters": GOOD},
+    "deflated, without a length": {"inputs": deflated_bomb(None), "parameters": GOOD},
+    "deflated, without a preamble": {"inputs": deflated_bomb(28, preamble=False), "parameters": GOOD},
     "another size in the stream": {"inputs": other_stream(), "parameters": GOOD},
     "DICOM cut short": {"inputs": IMAGES["DICOM"][:1000], "parameters": GOOD},
     "arrays of values": {"inputs": [[1.0, 2.0]], "parameters": GOOD},
@@ -78,6 +100,10 @@ HOSTILE = {
     "a template with attributes": {
         "inputs": IMAGES["8 bits"],
         "parameters": {**GOOD, "hypothesis_template": "{0.__class__}"},
+    },
+    "a template that multiplies": {
+        "inputs": IMAGES["8 bits"],
+        "parameters": {"candidate_labels": ["a" * 2000] * 256, "hypothesis_template": "{}" * 1000},
     },
     "an unknown parameter": {"inputs": IMAGES["8 bits"], "parameters": {**GOOD, "trust_remote_code": True}},
     "an unknown task": {"inputs": IMAGES["8 bits"], "parameters": {**GOOD, "task": "generate"}},
