@@ -353,15 +353,16 @@ def page(reader: Reader):
 
         outcome = [state, notice, results, picture, unknown, scores, meaning, gate]
         own = {"api_visibility": "private"}
-        uploaded = file.upload(upload, [file, findings, against], outcome, **own)
+        work = {**own, "concurrency_id": "film", "concurrency_limit": AT_ONCE}  # together, not for each button
+        uploaded = file.upload(upload, [file, findings, against], outcome, **work)
         asked = [
             uploaded.then(lambda: None, outputs=file, **own),  # the box is empty again, for the next one
-            gr.on([button.click, against.submit], ask, [state, findings, against], outcome, **own),
-            gallery.select(pick, outputs=[findings, against, *outcome], **own),
+            gr.on([button.click, against.submit], ask, [state, findings, against], outcome, **work),
+            gallery.select(pick, outputs=[findings, against, *outcome], **work),
         ]
         for one in asked:
             one.then(None, js=INTO_SIGHT, **own)
-    return blocks.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
+    return blocks.queue(max_size=WAITING, api_open=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

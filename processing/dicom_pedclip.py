@@ -302,9 +302,14 @@ def _refuse_bomb(content: bytes) -> None:
         raise UnreadableImageError("the DICOM file may be deflated, and its header does not say where that begins")
     if syntax != DEFLATED:  # it is only mentioned
         return
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], MAX_BYTES + 1)
-    if len(inflated) > MAX_BYTES:
-        raise UnreadableImageError(f"the DICOM file inflates to more than {MAX_BYTES} bytes")
+    unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    for first in range(start, len(content), 2**16):
+        packed = content[first : first + 2**16]
+        while packed and not unpacker.eof:
+            size += len(unpacker.decompress(packed, 2**20))  # counted and let go: only its size is asked for
+            packed = unpacker.unconsumed_tail
+            if size > MAX_BYTES:
+                raise UnreadableImageError(f"the DICOM file inflates to more than {MAX_BYTES} bytes")
 
 
 def _file_meta(content: bytes) -> tuple[str | None, int]:
