@@ -46,6 +46,7 @@ from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
 from pedclip.eval.prompts import question_file
 from pedclip.eval.training import evaluate
 from pedclip.hub import TRAINING_LABELS, write_card, write_hub_folder
+from pedclip.meter import Meter, peak_flops
 from pedclip.optimizer import build_optimizer, learning_rate_share
 from pedclip.processing.data.batches import PairBatches, Pick
 from pedclip.processing.data.captions import Captions
@@ -281,6 +282,7 @@ def train(config: TrainConfig) -> Path:
         bar.write(f"epoch {progress.epoch}/{config.epochs}: {shown}")
         return scores[config.best_metric]
 
+    meter = Meter(plain_model.config, processes, peak_flops(accelerator.device))
     began = time.monotonic() - progress.seconds
     bar = tqdm(total=steps, initial=progress.step, unit="step", disable=not accelerator.is_main_process)
     if start is None and accelerator.is_main_process:
@@ -292,6 +294,7 @@ def train(config: TrainConfig) -> Path:
         train_mode(plain_model)
         for batch in loader:
             gate_weight = config.gate_weight_at(progress.epoch + progress.batch / len(batches))
+            meter.step(batch["attention_mask"].sum(dim=1).tolist())  # on the host still: waits for nothing
             batch = {key: value.to(accelerator.device, non_blocking=True) for key, value in batch.items()}
             out = model(**batch, return_loss=True, teacher_forcing=teacher_forcing, gate_weight=gate_weight)
             accelerator.backward(out.loss)
@@ -320,6 +323,7 @@ def train(config: TrainConfig) -> Path:
                     "train/gradient_norm": float(norm),
                     "epoch": progress.epoch + progress.batch / len(batches),
                     "seconds": progress.seconds,
+                    **{f"speed/{key}": value for key, value in meter.read().items()},
                 }
                 accelerator.log(line, step=progress.step)
             within_epoch = progress.batch < len(batches)  # at its end another one comes, after the evaluation

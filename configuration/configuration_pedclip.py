@@ -70,6 +70,10 @@ class PedCLIPVisionConfig(SelfContainedMixin, BackboneConfigMixin, PreTrainedCon
             Experts in each MoBE, one per body part.
         expert_intermediate_size (`int`, *optional*):
             Width inside each expert. `None`: the same as `intermediate_size`, as in the paper.
+        skip_experts_below (`float`, *optional*, defaults to 0.0, which is exact):
+            Outside training, experts whose involvement in an image is below it are left out of that image; the others
+            keep their shares. How far that can move a layer's output is known beforehand:
+            `layer.mlp.skip_bound(layer.layernorm_after, threshold)`. Ours.
         drop_path_rate (`float`, *optional*, defaults to 0.0):
             Stochastic depth, in training only: how often the last layer's attention and MLP are left out for an image;
             earlier layers proportionally less. Ours, for towers that start from nothing.
@@ -110,6 +114,7 @@ class PedCLIPVisionConfig(SelfContainedMixin, BackboneConfigMixin, PreTrainedCon
     mobe_layers: list[int] | tuple[int, ...] | None = None
     num_experts: int = 23
     expert_intermediate_size: int | None = None
+    skip_experts_below: float | int = 0.0
     drop_path_rate: float | int = 0.0
     stem_channels: list[int] | tuple[int, ...] | None = None
     _out_features: list[str] | None = None
@@ -132,7 +137,7 @@ class PedCLIPVisionConfig(SelfContainedMixin, BackboneConfigMixin, PreTrainedCon
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate"):
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate", "skip_experts_below"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is a probability, from 0 and below 1")
         if self.hidden_size % self.num_attention_heads:

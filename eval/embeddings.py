@@ -62,8 +62,7 @@ class ModelUnderTest:
         for first in range(0, len(dataset), BATCH):
             items = dataset.__getitems__(range(first, min(first + BATCH, len(dataset))))
             pixel_values = collator.pixel_values(items).to(self.model.logit_scale.device)
-            # patches of the last layer are not used here, and leaving them out saves most of the experts' work
-            out = self.model.get_image_features(pixel_values=pixel_values, img_token_only=True)
+            out = self.model.get_image_features(pixel_values=pixel_values)
             embeds.append(_normalised(out.pooler_output))
             gates.append([logits.float().softmax(-1).cpu().numpy() for logits in out.router_logits or ()])
         by_layer = [np.concatenate(layer) for layer in zip(*gates, strict=True)]

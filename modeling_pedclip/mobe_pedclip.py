@@ -2,12 +2,27 @@
 """The soft Mixture of Body-part Experts (MoBE) that replaces a transformer layer's MLP (eq. 1 and 2 of the paper)."""
 
 # Shapes: B batch, T tokens, D width, I width inside an expert, E experts
+import math
+
 import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
 from ..configuration.configuration_pedclip import PedCLIPVisionConfig
+from .experts_pedclip import few_tokens, largest_outputs, mix_at_once, mix_in_turn, rows_of_experts
 
+# Activations f with |f(z)| <= |z|, by the names of their classes in transformers
+CONTRACTING = {
+    *(
+        "FastGELUActivation",
+        "GELUActivation",
+        "GELUTanh",
+        "MishActivation",
+        "NewGELUActivation",
+        "QuickGELUActivation",
+    ),
+    *("ReLU", "SiLU", "SiLUActivation", "Tanh"),
+}
 IGNORED_BODY_PART = -100  # label of a sample whose body part is unknown: no gate loss, no teacher
 
 
@@ -53,16 +68,28 @@ class PedCLIPExperts(nn.Module):
         self.down_proj = nn.Parameter(torch.empty(experts, width, inner))
         self.down_bias = nn.Parameter(torch.empty(experts, width))
 
-    def forward(self, hidden_states: torch.Tensor, involvement: torch.Tensor) -> torch.Tensor:
-        """The sum over all experts of involvement times output (eq. 2): (B, T, D), (B, E) -> (B, T, D)."""
-        mixed = torch.zeros_like(hidden_states)
-        # unbind, not indexing: the gradient of W[e] is a whole stack of zeros for each expert
+        self.skip_below = config.skip_experts_below
+
+    def forward(
+        self, hidden_states: torch.Tensor, involvement: torch.Tensor, forced_experts: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The sum over all experts of involvement times output (eq. 2): (B, T, D), (B, E) -> (B, T, D).
+
+        Where `forced_experts` (B,) names an image's expert, `involvement` is 1 for it and 0 for the others.
+        """
         stacks = (self.up_proj, self.up_bias, self.down_proj, self.down_bias)
-        experts = zip(*(stack.unbind() for stack in stacks), involvement.unbind(1), strict=True)
-        for up_proj, up_bias, down_proj, down_bias, weight in experts:
-            inner = self.activation_fn(nn.functional.linear(hidden_states, up_proj, up_bias))  # (B, T, I)
-            mixed = mixed + weight[:, None, None] * nn.functional.linear(inner, down_proj, down_bias)
-        return mixed
+        experts, inner = self.up_bias.shape
+        few = few_tokens(hidden_states, inner, experts)
+        on_host = hidden_states.device.type == "cpu" and not torch.compiler.is_compiling()
+        if self.skip_below > 0 and not self.training and not torch.compiler.is_compiling():
+            rows = [one.nonzero()[:, 0] for one in (involvement >= self.skip_below).unbind(1)]
+        elif forced_experts is not None and (on_host or not few):
+            rows = rows_of_experts(forced_experts, experts, IGNORED_BODY_PART)  # elsewhere than on the CPU it waits
+        elif few:
+            return mix_at_once(hidden_states, involvement, stacks, self.activation_fn)
+        else:
+            rows = [None] * experts
+        return mix_in_turn(hidden_states, involvement, stacks, self.activation_fn, rows)
 
 
 class PedCLIPMoBE(nn.Module):
@@ -89,4 +116,27 @@ class PedCLIPMoBE(nn.Module):
             known = forced_experts != IGNORED_BODY_PART
             one_hot = nn.functional.one_hot(forced_experts.masked_fill(~known, 0), involvement.shape[1])
             involvement = torch.where(known[:, None], one_hot.to(involvement.dtype), involvement)
-        return self.experts(hidden_states, involvement.to(hidden_states.dtype)), router_logits
+        return self.experts(hidden_states, involvement.to(hidden_states.dtype), forced_experts), router_logits
+
+    @torch.no_grad()
+    def skip_bound(self, norm: nn.LayerNorm, threshold: float) -> float:
+        """How far leaving out experts below `threshold` can move a token of this block's output, in Euclidean length.
+
+        Known before any image is seen: `norm`, the LayerNorm whose output comes in, makes tokens of limited length,
+        and operator norms limit each expert. The involvement left out is below `threshold` for each expert and at most
+        1 in all. The bound says what cannot happen; what does happen is mostly far less.
+        """
+        if type(self.experts.activation_fn).__name__ not in CONTRACTING:
+            raise ValueError(
+                f"the bound holds for activations that make no number larger ({', '.join(sorted(CONTRACTING))}), and "
+                f"this one is {type(self.experts.activation_fn).__name__}"
+            )
+        experts = self.experts
+        shift = 0.0 if norm.bias is None else norm.bias.double().norm()
+        longest = math.sqrt(norm.normalized_shape[0]) * norm.weight.double().abs().max() + shift
+        stacks = (experts.up_proj, experts.up_bias, experts.down_proj, experts.down_bias)
+        left, total = 1.0, 0.0
+        for largest in largest_outputs(stacks, longest).sort(descending=True).values.tolist():
+            share = min(threshold, left)
+            total, left = total + share * largest, left - share
+        return total

@@ -78,7 +78,8 @@ class PedCLIPOutput(ModelOutput):
     text_model_output (`BaseModelOutputWithPooling`):
         What the text tower returned; with `return_loss=True` and `mask_identical_texts`, for each distinct text once.
     vision_model_output (`PedCLIPVisionOutput`):
-        What the image tower returned.
+        What the image tower returned; of the last layer the [IMG] token alone, unless hidden states or attentions are
+        asked for.
     """
 
     loss: torch.FloatTensor | None = None
@@ -459,6 +460,11 @@ class PedCLIPVisionBackbone(BackboneMixin, PedCLIPVisionModel):
         )
 
 
+def _all_tokens_wanted(config: PedCLIPVisionConfig, kwargs: dict) -> bool:
+    """Whether a caller reads more of the last layer than its [IMG] token: hidden states or attentions."""
+    return any(kwargs.get(name, getattr(config, name)) for name in ("output_hidden_states", "output_attentions"))
+
+
 def _text_class(config) -> tuple[type[PreTrainedModel], dict[str, bool]]:
     """The encoder class of a BERT-family config, and what leaves its pooling layer out: [CLS] itself is used."""
     model_class = MODEL_MAPPING[type(config)]
@@ -558,24 +564,22 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         self,
         pixel_values: torch.FloatTensor,
         forced_experts: torch.LongTensor | None = None,
-        img_token_only: bool = False,
         interpolate_pos_encoding: bool = False,
         **kwargs: Unpack[TransformersKwargs],
     ) -> PedCLIPVisionOutput:
         r"""
         forced_experts (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
             Teacher forcing: the one expert of each image, or -100 for the gate's own mixture.
-        img_token_only (`bool`, *optional*, defaults to `False`):
-            Leave the patches out of the last layer's output.
 
         Returns:
             `PedCLIPVisionOutput`: `pooler_output` of shape `(batch_size, shared_dim)` is the [IMG] token in the shared
-            space, not yet of length 1.
+            space, not yet of length 1. `last_hidden_state` is the [IMG] token alone, `(batch_size, 1, hidden_size)`:
+            the last layer leaves out the patches, which nothing here reads. `vision_model(pixel_values)` has them.
         """
         outputs = self.vision_model(
             pixel_values=pixel_values,
             forced_experts=forced_experts,
-            img_token_only=img_token_only,
+            img_token_only=not _all_tokens_wanted(self.config.vision_config, kwargs),
             interpolate_pos_encoding=interpolate_pos_encoding,
             return_dict=True,
             **kwargs,
@@ -607,8 +611,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         gate_weight (`float`, *optional*):
             lambda, the weight of the gate's loss. `None`: `config.gate_loss_weight`.
         return_loss (`bool`, *optional*):
-            Whether to return the losses. Images and texts are then pairs, in order, and in the last layer the patches
-            are left out, since no loss reads them.
+            Whether to return the losses. Images and texts are then pairs, in order.
 
         Example:
 
@@ -637,14 +640,10 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             )
         if body_part is not None:
             check_body_part(body_part, len(pixel_values), self.config.vision_config.num_experts)
-        vision_config = self.config.vision_config
-        all_tokens_wanted = kwargs.get("output_hidden_states", vision_config.output_hidden_states) or kwargs.get(
-            "output_attentions", vision_config.output_attentions
-        )
+        all_tokens_wanted = _all_tokens_wanted(self.config.vision_config, kwargs)
         vision_outputs = self.get_image_features(
             pixel_values,
             forced_experts=body_part if teacher_forcing else None,
-            img_token_only=bool(return_loss and not all_tokens_wanted),
             interpolate_pos_encoding=interpolate_pos_encoding,
             return_dict=True,
             **kwargs,
@@ -773,7 +772,10 @@ class PedCLIPForImageClassification(PedCLIPPreTrainedModel):
             `(batch_size, num_labels)` and float for several (binary cross-entropy). `config.problem_type` says which;
             where it is not set, the labels' type does.
         """
-        outputs: PedCLIPVisionOutput = self.vision_model(pixel_values, return_dict=True, **kwargs)
+        only_img = not _all_tokens_wanted(self.config.vision_config, kwargs)
+        outputs: PedCLIPVisionOutput = self.vision_model(
+            pixel_values, img_token_only=only_img, return_dict=True, **kwargs
+        )
         logits = self.classifier(outputs.pooler_output)
         loss = None
         if labels is not None:

@@ -20,6 +20,7 @@ from pedclip.configuration.hub_folder_pedclip import code_files, flatten_imports
 CODE_FILES = {
     "configuration_pedclip.py",
     "dicom_pedclip.py",
+    "experts_pedclip.py",
     "hub_folder_pedclip.py",
     "image_processing_pedclip.py",
     "losses_pedclip.py",
