@@ -109,9 +109,9 @@ def test_an_adapter_saves_loads_and_merges(base_folder, make_batch, tmp_path, ta
     torch.testing.assert_close(logits(merged, batch), expected, rtol=0, atol=3e-5)  # cosines divided by 0.07
 
     merged.save_pretrained(tmp_path / "merged")
-    torch.testing.assert_close(
-        logits(PedCLIPModel.from_pretrained(tmp_path / "merged"), batch), logits(merged, batch), rtol=0, atol=0
-    )
+    again = PedCLIPModel.from_pretrained(tmp_path / "merged")
+    torch.testing.assert_close(again.state_dict(), merged.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(logits(again, batch), logits(merged, batch), rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("targets", ADAPTERS.values(), ids=ADAPTERS.keys())
