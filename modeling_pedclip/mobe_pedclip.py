@@ -9,7 +9,7 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from ..configuration.configuration_pedclip import PedCLIPVisionConfig
-from .experts_pedclip import few_tokens, largest_outputs, mix_at_once, mix_in_turn, rows_of_experts
+from .experts_pedclip import Rows, few_tokens, largest_outputs, mix_at_once, mix_in_turn, rows_of_experts
 
 # Activations f with |f(z)| <= |z|, by the names of their classes in transformers
 CONTRACTING = {
@@ -80,6 +80,7 @@ class PedCLIPExperts(nn.Module):
         stacks = (self.up_proj, self.up_bias, self.down_proj, self.down_bias)
         experts, inner = self.up_bias.shape
         few = few_tokens(hidden_states, inner, experts)
+        rows: Rows
         on_host = hidden_states.device.type == "cpu" and not torch.compiler.is_compiling()
         if self.skip_below > 0 and not self.training and not torch.compiler.is_compiling():
             rows = [one.nonzero()[:, 0] for one in (involvement >= self.skip_below).unbind(1)]
@@ -88,7 +89,7 @@ class PedCLIPExperts(nn.Module):
         elif few:
             return mix_at_once(hidden_states, involvement, stacks, self.activation_fn)
         else:
-            rows = [None] * experts
+            rows = [None] * experts  # all images
         return mix_in_turn(hidden_states, involvement, stacks, self.activation_fn, rows)
 
 

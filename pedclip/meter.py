@@ -8,6 +8,7 @@ for MFU (Chowdhery et al. 2022, appendix B), and so is what a backward computes 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig
@@ -66,7 +67,8 @@ def text_flops(config: PreTrainedConfig, lengths: Sequence[int]) -> float:
 def step_flops(config: PedCLIPConfig, lengths: Sequence[int], every_token: bool = False) -> float:
     """Forward and backward of one training step on as many pairs as there are texts."""
     pairs = len(lengths)
-    vision, text = config.vision_config, config.text_config
+    vision: Any = config.vision_config
+    text: Any = config.text_config
     forward = pairs * image_flops(vision, every_token=every_token) + text_flops(text, lengths)
     for width in (vision.hidden_size, text.hidden_size):
         if width != config.shared_dim:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelInfo
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
@@ -22,7 +23,10 @@ from pedclip.samples import FOLDER as SAMPLES_FOLDER
 CARD = "README.md"
 SNIPPET_LINE = re.compile(r'^model_id, revision = ".*", ".*"$', flags=re.MULTILINE)
 SAMPLE_SOURCE = re.compile(rf"src: (?:https://huggingface\.co/\S+?/resolve/[^/\s]+/)?{SAMPLES_FOLDER}/")
-HTTP_ERROR = next(one for one in HfHubHTTPError.__mro__ if one.__name__ == "HTTPError")  # httpx's, by version
+# httpx's or httpx2's, by the version of huggingface_hub
+HTTP_ERROR: type[Exception] = next(
+    one for one in HfHubHTTPError.__mro__ if one.__name__ == "HTTPError" and issubclass(one, Exception)
+)
 KEPT_ON_THE_HUB = {".gitattributes"}  # the Hub's own; everything else that the folder lacks is taken away
 
 
@@ -94,12 +98,13 @@ def said_in_words(repo_id: str) -> Iterator[None]:
         yield
     except HTTP_ERROR as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
-        way_out = {
+        ways_out: dict[Any, str] = {
             401: "log in with a token that may write: `hf auth login`, or HF_TOKEN",
             403: "your token may not write there: ask for access, or name a repository of your own",
             404: "it does not exist, or your token may not see it",
             412: "somebody pushed in between: look at what came, and push again",
-        }.get(status, "is the network there? What was not committed is not on the Hub; push again")
+        }
+        way_out = ways_out.get(status, "is the network there? What was not committed is not on the Hub; push again")
         raise OSError(f"{repo_id}: {' '.join(str(error).split())[:300]}; {way_out}") from error
 
 
