@@ -78,8 +78,7 @@ class PedCLIPOutput(ModelOutput):
     text_model_output (`BaseModelOutputWithPooling`):
         What the text tower returned; with `return_loss=True` and `mask_identical_texts`, for each distinct text once.
     vision_model_output (`PedCLIPVisionOutput`):
-        What the image tower returned; of the last layer the [IMG] token alone, unless hidden states or attentions are
-        asked for.
+        What the image tower returned; its `last_hidden_state` is the [IMG] token alone.
     """
 
     loss: torch.FloatTensor | None = None
@@ -585,6 +584,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             **kwargs,
         )
         outputs.pooler_output = self.visual_projection(outputs.pooler_output)
+        outputs.last_hidden_state = outputs.last_hidden_state[:, :1]  # the same whatever else is asked for
         return outputs
 
     @can_return_tuple

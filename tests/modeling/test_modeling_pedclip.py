@@ -56,7 +56,7 @@ def test_the_loss_takes_the_short_way_and_equals_the_long_one_with_all_gradients
     long, expected = run(output_hidden_states=True)  # whoever asks for all tokens gets them
     short, _ = run()
 
-    assert long.vision_model_output.last_hidden_state.shape[1] == 17
+    assert long.vision_model_output.hidden_states[-1].shape[1] == 17
     assert short.vision_model_output.last_hidden_state.shape[1] == 1
     torch.testing.assert_close(short.loss, long.loss, **EXACT)
     assert_same_gradients(model, expected, **EXACT)
