@@ -1,0 +1,1 @@
+"""The benchmark of eleven tasks: one row a task, one method a file."""
