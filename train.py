@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -38,6 +39,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
 from pedclip import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
@@ -113,6 +115,13 @@ def build_processor(config: TrainConfig, image_size: int) -> PedCLIPProcessor:
     processor.tokenizer.model_max_length = config.max_text_tokens
     processor.tokenizer.init_kwargs["max_length"] = config.max_text_tokens  # what the processor cuts at; saved with it
     return processor
+
+
+def compile_layers(model: PedCLIPModel, **how: Any):
+    """Every layer of both towers as a graph of its own: alike layers share one, and the weights keep their names."""
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.compile(**how)
 
 
 def train_mode(model: torch.nn.Module):
@@ -232,6 +241,8 @@ def train(config: TrainConfig) -> Path:
     )
     progress = Progress()
     plain_model = model
+    if config.torch_compile:
+        compile_layers(model)
     model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule, progress)
 

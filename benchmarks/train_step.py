@@ -31,6 +31,7 @@ from mobe_reference import plain_forward  # noqa: E402
 from pedclip import PedCLIPConfig, PedCLIPModel  # noqa: E402
 from pedclip.meter import peak_flops, step_flops  # noqa: E402
 from pedclip.modeling_pedclip.mobe_pedclip import PedCLIPExperts  # noqa: E402
+from pedclip.train import compile_layers  # noqa: E402
 
 GOAL = 1.05
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -95,6 +96,10 @@ def measure(args: argparse.Namespace, device: torch.device, update: bool) -> dic
     ways: dict[str, Callable[[], float]] = {
         name: lambda s=side: s.step(inputs, update) for name, side in sides.items()
     }
+    if args.compiled:
+        compiled = sides_of(args, device)["PedCLIP"]()
+        compile_layers(compiled.model)
+        ways["PedCLIP, torch_compile"] = lambda: compiled.step(inputs, update)
     if args.formula:
 
         def formula() -> float:
@@ -142,6 +147,7 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--precision", choices=DTYPES, default="fp32")
+    parser.add_argument("--compiled", action="store_true", help="also PedCLIP with torch_compile")
     parser.add_argument("--formula", action="store_true", help="also the paper's formula")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()

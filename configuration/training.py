@@ -89,6 +89,7 @@ class TrainConfig:
     max_text_tokens: int = 120  # paper
     precision: str = "fp32"  # ours; "bf16" computes in bfloat16 and keeps the weights in float32
     gradient_checkpointing: bool = False  # ours; less memory for more time
+    torch_compile: bool = False  # ours; each layer of both towers as one graph; the first steps wait for the compiler
     seed: int = 0
     num_workers: int = 0  # processes that read images, for each training process
     log_every: int = 10  # optimizer steps between two lines of metrics

@@ -32,7 +32,7 @@ from .gate import gate_accuracy
 from .prompt_classification import prompt_classification
 from .prompts import Question, question_file, questions
 from .retrieval import retrieval
-from .statistics import RESAMPLES, Metric, estimate, mean_of
+from .statistics import RESAMPLES, among, estimate, mean_of
 from .tasks import provenance, shown
 
 logger = logging.getLogger(__name__)
@@ -52,13 +52,8 @@ def finding_questions(name: str) -> dict[str, Question]:
 
 def mean_finding(answers: Mapping[str, tuple[Classification, list[int]]], patients: Sequence[str], seed: int):
     """The mean AUC over findings, all resampled together: each finding has its own films, patients are shared."""
-    metrics = [_among(answer.metric, rows) for answer, rows in answers.values()]
+    metrics = [among(answer.metric, rows) for answer, rows in answers.values()]
     return estimate(mean_of(metrics), patients, RESAMPLES, seed).to_dict()
-
-
-def _among(metric: Metric, rows: Sequence[int]) -> Metric:
-    """A metric over some of the films, as a function of the weights of all."""
-    return lambda weights: metric(weights[:, list(rows)])
 
 
 def ask_all(

@@ -1,8 +1,9 @@
 """A model with its processor, and what it makes of images and texts; each image goes through it once."""
 
 # Shapes: N images, D embedding, E experts
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from ..auto import PedCLIPModel, PedCLIPProcessor  # with transformers' Auto cla
 from ..configuration.data import DataConfig
 from ..processing.data.dataset import PairCollator, PairDataset
 from ..processing.data.sample import Sample
+from ..processing.text_cache_pedclip import PedCLIPTextCache
 
 BATCH = 64
+NO_NUMBERS = {"fingerprint.json", "training_labels.json"}  # of a model folder: no output depends on them
 
 
 @dataclass
@@ -26,7 +29,10 @@ class ModelUnderTest:
     processor: Any
     training_labels: dict[str, Any] | None = None  # what it saw in training; None: unknown
     name: str = "model"
-    _texts: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _texts: PedCLIPTextCache = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._texts = PedCLIPTextCache(self.model, self.processor, batch_size=BATCH)
 
     @property
     def body_parts(self) -> list[str]:
@@ -37,34 +43,44 @@ class ModelUnderTest:
         """What similarities are multiplied with, as in the model's forward: exp(logit_scale), below its limit."""
         return float(self.model.logit_scale.detach().clamp(max=self.model.config.logit_scale_max).exp())
 
-    @torch.inference_mode()
     def embed_texts(self, texts: Iterable[str]) -> np.ndarray:
         """(N, D), normalised; a text seen before is not computed again."""
-        texts = list(texts)
-        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        for first in range(0, len(new), BATCH):
-            part = new[first : first + BATCH]
-            inputs = self.processor(text=part, return_tensors="pt", padding=True, truncation=True)
-            inputs = {key: value.to(self.model.logit_scale.device) for key, value in inputs.items()}
-            embeds = _normalised(self.model.get_text_features(**inputs).pooler_output)
-            self._texts.update(zip(part, embeds, strict=True))
-        return np.stack([self._texts[text] for text in texts])
+        return self._texts(list(texts)).cpu().numpy()
 
-    def embed_images(self, samples: Sequence[Sample], data: DataConfig) -> "EmbeddedImages":
-        """Reads the images and puts each through the image tower once."""
-        return self.embed_dataset(PairDataset(samples, self.processor, data, self.body_parts), data)
+    def embed_images(
+        self,
+        samples: Sequence[Sample],
+        data: DataConfig,
+        batch_size: int = BATCH,
+        advance: Callable[[int], Any] | None = None,
+        labelled: bool = True,
+    ) -> "EmbeddedImages":
+        """Reads the images and puts each through the image tower once; tells `advance` how many each batch had.
+
+        Without `labelled` body parts may have any name, and no image has an expert of its own.
+        """
+        body_parts = self.body_parts if labelled else None
+        return self.embed_dataset(PairDataset(samples, self.processor, data, body_parts), data, batch_size, advance)
 
     @torch.inference_mode()
-    def embed_dataset(self, dataset: PairDataset, data: DataConfig) -> "EmbeddedImages":
+    def embed_dataset(
+        self,
+        dataset: PairDataset,
+        data: DataConfig,
+        batch_size: int = BATCH,
+        advance: Callable[[int], Any] | None = None,
+    ) -> "EmbeddedImages":
         """The same for images that are read already."""
         collator = PairCollator(self.processor, data)
         embeds, gates = [], []
-        for first in range(0, len(dataset), BATCH):
-            items = dataset.__getitems__(range(first, min(first + BATCH, len(dataset))))
+        for first in range(0, len(dataset), batch_size):
+            items = dataset.__getitems__(range(first, min(first + batch_size, len(dataset))))
             pixel_values = collator.pixel_values(items).to(self.model.logit_scale.device)
             out = self.model.get_image_features(pixel_values=pixel_values)
             embeds.append(_normalised(out.pooler_output))
             gates.append([logits.float().softmax(-1).cpu().numpy() for logits in out.router_logits or ()])
+            if advance is not None:
+                advance(len(items))
         by_layer = [np.concatenate(layer) for layer in zip(*gates, strict=True)]
         return EmbeddedImages(dataset.samples, np.concatenate(embeds), by_layer, dataset.body_part)
 
@@ -95,6 +111,16 @@ def load_model(folder: Path | str) -> ModelUnderTest:
         training_labels=json.loads(labels.read_text(encoding="utf-8")) if labels.is_file() else None,
         name=folder.name,
     )
+
+
+def model_hash(folder: Path | str) -> str:
+    """SHA-256 over what a model folder's numbers depend on: weights, settings, vocabulary; not its card."""
+    total = hashlib.sha256()
+    for file in sorted(Path(folder).iterdir()):
+        if file.suffix in (".safetensors", ".json", ".txt", ".model") and file.name not in NO_NUMBERS:
+            with file.open("rb") as content:
+                total.update(f"{file.name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def _normalised(embeds: torch.Tensor) -> np.ndarray:

@@ -34,7 +34,7 @@ def auc_plot(rows: Sequence[Mapping[str, Any]]) -> str:
     axes.invert_yaxis()
     axes.set_xlabel("AUC with 95 % interval over patients; dotted: chance")
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.09 - 0.4 / len(rows)), ncols=3, frameon=False)
-    return _picture(figure, "AUC of every method on every row")
+    return picture(figure, "AUC of every method on every row")
 
 
 def training_plot(lines: Sequence[Mapping[str, Any]]) -> str | None:
@@ -67,7 +67,7 @@ def training_plot(lines: Sequence[Mapping[str, Any]]) -> str | None:
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("epoch")
         axes.legend(fontsize=7, frameon=False)
-    return _picture(figure, "training curves")
+    return picture(figure, "training curves")
 
 
 def response_plot(panels: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
@@ -83,7 +83,7 @@ def response_plot(panels: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         axes.set_xlim(-0.5, len(values) - 0.5)
         axes.set_xlabel(title)
     all_axes[0][0].set_ylabel("mean finding AUC")
-    return _picture(figure, f"mean finding AUC by {' and by '.join(panels)}")
+    return picture(figure, f"mean finding AUC by {' and by '.join(panels)}")
 
 
 def confusion_plot(confusion: Mapping[str, Any]) -> str:
@@ -102,7 +102,7 @@ def confusion_plot(confusion: Mapping[str, Any]) -> str:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel("most involved expert")
     axes.set_ylabel("labelled body part")
-    return _picture(figure, "confusion matrix of the gate")
+    return picture(figure, "confusion matrix of the gate")
 
 
 def _names(lines: Sequence[Mapping[str, Any]], prefix: str, ending: str) -> list[str]:
@@ -110,7 +110,7 @@ def _names(lines: Sequence[Mapping[str, Any]], prefix: str, ending: str) -> list
     return [name for name in names if name.startswith(prefix) and name.endswith(ending)]
 
 
-def _picture(figure: Figure, says: str) -> str:
+def picture(figure: Figure, says: str) -> str:
     """An <img> that carries the SVG; as an image its ids cannot clash with another figure's."""
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": says}):  # the same figure gives the same bytes
@@ -138,4 +138,4 @@ def counts_plot(panels: Mapping[str, Mapping[str, int]], most: int = 24) -> str:
         one.spines[["top", "right"]].set_visible(False)
         one.tick_params(axis="x", labelsize=7)
     figure.tight_layout()
-    return _picture(figure, f"images by {', '.join(panels)}")
+    return picture(figure, f"images by {', '.join(panels)}")

@@ -67,6 +67,11 @@ def mean_of(metrics: Sequence[Metric]) -> Metric:
     return metric
 
 
+def among(metric: Metric, rows: Sequence[int]) -> Metric:
+    """A metric over some of the images, as a function of the weights of all."""
+    return lambda weights: metric(weights[:, list(rows)])
+
+
 def share_metric(hits: Sequence[float] | np.ndarray) -> Metric:
     """The share of hits (accuracy, R@k) as a function of weights."""
     hits = np.asarray(hits, dtype=np.float64)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pedclip.bench_command import add_bench_parsers
 from pedclip.data_command import add_data_parser
+from pedclip.embed_command import add_embed_parser
 from pedclip.push_command import add_push_parser
 
 # torch and transformers take seconds to import, so each verb imports what it needs when it runs.
@@ -23,6 +25,8 @@ examples:
   pedclip check runs/xr/hub                          would it load for someone else?
   pedclip push runs/xr/hub org/pedclip --dry-run     what would go to the Hub?
   pedclip eval --model runs/xr/hub --task body-part --data configuration/recipes/xr.yaml
+  pedclip bench runs/xr/hub --data-root data --out runs/bench      the eleven tasks
+  pedclip embed runs/xr/hub films/ --out embeds      embeddings as Parquet files
 
 `pedclip VERB --help` says more about one of them."""
 
@@ -117,6 +121,8 @@ def parser() -> argparse.ArgumentParser:
     phantom.add_argument("--dose", type=float, metavar="SHARE", help="imagefolder: of the usual exposure, 0.25 say")
     phantom.set_defaults(run=run_phantom)
 
+    add_bench_parsers(verbs)
+    add_embed_parser(verbs)
     add_push_parser(verbs)
     add_data_parser(verbs)
     return top

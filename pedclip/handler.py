@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from PIL import Image
 from transformers import AutoModel, AutoProcessor
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ class EndpointHandler:
         self.processor = AutoProcessor.from_pretrained(path, trust_remote_code=True)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device)
-        # a fast tokenizer keeps its padding in itself, and so serves one text at a time
+        # requests ask for the same labels again and again
+        text_cache = get_class_from_dynamic_module("text_cache_pedclip.PedCLIPTextCache", path)
+        self.texts = text_cache(self.model, self.processor)
+        # a fast tokenizer keeps its padding in itself, and so serves one request at a time
         self.tokenizing = threading.Lock()
         self.reading = threading.Semaphore(READ_AT_ONCE)
 
@@ -121,13 +125,10 @@ class EndpointHandler:
         pixel_values = torch.cat(read).to(self.device, self.model.dtype)
         return _directions(self.model.get_image_features(pixel_values=pixel_values).pooler_output)
 
-    @torch.inference_mode()
     def _embed_texts(self, texts: list[str]) -> torch.Tensor:
         """(T, D), of length 1."""
         with self.tokenizing:
-            encoded = self.processor(text=texts, return_tensors="pt", padding=True, truncation=True)
-        encoded = {name: tensor.to(self.device) for name, tensor in encoded.items()}
-        return _directions(self.model.get_text_features(**encoded).pooler_output)
+            return _finite(self.texts(texts).cpu())
 
 
 def _image(given: Any) -> Any:

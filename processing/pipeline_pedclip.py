@@ -7,7 +7,10 @@ transformers' own pipeline turns deep images white, refuses DICOM, and fails on 
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import BatchFeature, ZeroShotImageClassificationPipeline
+from torch import nn
+from transformers import ZeroShotImageClassificationPipeline
+
+from .text_cache_pedclip import PedCLIPTextCache
 
 
 class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipeline):
@@ -33,6 +36,7 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
                     f"{name} was given, but images and texts go through one processor: pass processor=..."
                 )
         super().__init__(**kwargs)
+        self._texts = PedCLIPTextCache(self.model, self.processor)  # the same labels come with image after image
 
     def check_model_type(self, supported_models: Any) -> None:
         super().check_model_type(["PedCLIPModel"])  # transformers' list holds its own models only
@@ -80,17 +84,26 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
         return {name: kwargs[name] for name in names if name in kwargs}, {}, {}
 
     def preprocess(self, image, candidate_labels=None, hypothesis_template="{}", tokenizer_kwargs=None):
-        texts = [hypothesis_template.replace("{}", label) for label in candidate_labels]
-        inputs = self.processor(images=image, text=texts, return_tensors="pt", text_kwargs=tokenizer_kwargs or {})
-        pixel_values = inputs.pop("pixel_values").to(self.dtype)  # (1, C, H, W)
+        pixel_values = self.processor(images=image, return_tensors="pt").pixel_values.to(self.dtype)  # (1, C, H, W)
         if len(pixel_values) != 1:
             raise ValueError(f"one image was expected and a batch of {len(pixel_values)} came; pass them as a list")
-        # the parent's _forward takes the texts of a whole batch from its first item: they are the same for each
-        return {
-            "candidate_labels": list(candidate_labels),
-            "text_inputs": [BatchFeature(dict(inputs))],
-            "pixel_values": pixel_values,
+        asked = {
+            "labels": list(candidate_labels),
+            "texts": [hypothesis_template.replace("{}", label) for label in candidate_labels],
+            "tokenizer_kwargs": tokenizer_kwargs or {},
         }
+        return {"asked": [asked], "pixel_values": pixel_values}
+
+    def _forward(self, model_inputs):
+        asked = model_inputs["asked"]
+        several = isinstance(asked[0], list)  # the texts are the same for each of a batch
+        labels, texts, tokenizer_kwargs = (asked[0][0] if several else asked[0]).values()
+        image_embeds = self.model.get_image_features(pixel_values=model_inputs["pixel_values"]).pooler_output
+        text_embeds = self._texts(texts, **tokenizer_kwargs)
+        scale = self.model.logit_scale.detach().clamp(max=self.model.config.logit_scale_max).exp()
+        image_embeds = nn.functional.normalize(image_embeds.to(text_embeds.dtype), dim=-1)
+        logits = scale * image_embeds @ text_embeds.T  # in the model's own order, which rounds alike
+        return {"candidate_labels": [labels] * len(asked) if several else labels, "logits": logits}
 
     def save_pretrained(self, save_directory, **kwargs):
         """Model and processor: the processor's own settings too, which its two parts alone do not hold."""

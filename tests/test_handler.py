@@ -126,12 +126,16 @@ def test_a_mistake_of_the_handlers_own_is_told_without_its_inside(opened, monkey
 def test_requests_at_the_same_time_get_the_answers_they_would_get_alone(opened):
     handler = opened[0]
     requests = [
-        {"inputs": content, "parameters": {"candidate_labels": LABELS[:number], "hypothesis_template": "{} " * number}}
+        {
+            "inputs": content,
+            "parameters": {"candidate_labels": LABELS[:number], "hypothesis_template": "{}" + " film" * number},
+        }
         for content in IMAGES.values()
         for number in (1, 2, 3)
     ]
     alone = [handler(request) for request in requests]
-    wrong = []
+    assert not any("error" in answer for answer in alone)
+    wrong, finished = [], []
 
     def client(first: int) -> None:
         for step in range(30):
@@ -141,13 +145,14 @@ def test_requests_at_the_same_time_get_the_answers_they_would_get_alone(opened):
                 [row["score"] for row in answer], [row["score"] for row in alone[number]], atol=1e-5
             ):
                 wrong.append((number, answer))
+        finished.append(first)
 
     threads = [threading.Thread(target=client, args=(first,)) for first in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong
+    assert not wrong and sorted(finished) == [0, 1, 2, 3]
 
 
 def test_the_folder_carries_the_handler_and_what_it_needs(opened):

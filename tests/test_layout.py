@@ -41,7 +41,22 @@ MAY_IMPORT = {
     "data_build_report": {*LOWER, "eval"},
     "data_command": {*LOWER, "data_build_report"},
     "push_command": {"push"},
-    "cli": {*LOWER, "auto", "card_results", "check", "hub", "eval", "data_command", "push_command"},
+    "bench_command": {"eval"},
+    "embedding_parts": set(),
+    "embed": {*LOWER, "auto", "eval", "hub", "embedding_parts"},
+    "embed_command": {"embed"},
+    "cli": {
+        *LOWER,
+        "auto",
+        "card_results",
+        "check",
+        "hub",
+        "eval",
+        "bench_command",
+        "data_command",
+        "embed_command",
+        "push_command",
+    },
 }
 # Hub files may import these wherever they lie; transformers itself brings huggingface_hub and numpy along.
 HUB_PACKAGES = {"torch", "transformers", "huggingface_hub"}

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from ...configuration.data import DataConfig
 from .augment import augment
 from .batches import Pick
-from .body_parts import expert_indices
+from .body_parts import NO_EXPERT, expert_indices
 from .captions import Captions, template_number
 from .sample import Sample
 from .shards import ShardSamples
@@ -37,13 +37,17 @@ class PairDataset(Dataset):
     at every use, and so are all images of shards.
     """
 
-    def __init__(self, samples: Sequence[Sample], processor: Any, config: DataConfig, body_parts: Sequence[str]):
+    def __init__(
+        self, samples: Sequence[Sample], processor: Any, config: DataConfig, body_parts: Sequence[str] | None
+    ):
         streamed = isinstance(samples, ShardSamples)
         self.samples = samples if streamed else list(samples)
         self.image_processor = processor.image_processor
-        self.body_part = expert_indices(
-            (sample.body_part for sample in self.samples), body_parts, config.body_part_experts
-        )
+        if body_parts is None:  # nobody will ask which expert is whose
+            self.body_part = [NO_EXPERT] * len(self.samples)
+        else:
+            own_names = (sample.body_part for sample in self.samples)
+            self.body_part = expert_indices(own_names, body_parts, config.body_part_experts)
         self._kept: dict[int, torch.Tensor] = {}
         self._room = 0 if streamed else int(config.cache_gib * 2**30)
         if self._room:

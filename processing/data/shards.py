@@ -30,7 +30,7 @@ OPEN_ROW_GROUPS = 12  # kept in memory, for each process that reads: what BLOCKS
 def holds_shards(path: str) -> bool:
     """Whether `data.path` is a folder of shards or, where no such folder is here, looks like a Hub data set's id."""
     if Path(path).is_dir():
-        return bool(_shard_names(path))
+        return bool(shard_names(path))
     return path.startswith("hf://") or (HUB_ID.fullmatch(path) is not None and not Path(path).exists())
 
 
@@ -40,7 +40,7 @@ class ShardSamples(Sequence[Sample]):
     def __init__(self, config: DataConfig, split: str):
         self.config, self.split = config, split
         own_name = {"train": config.splits.train, "validation": config.splits.validation, "test": config.splits.test}
-        names = _shard_names(config.path)
+        names = shard_names(config.path)
         self.files = [name for name, of_split in names if of_split == own_name[split]]
         if not self.files:
             splits = sorted({of_split for _, of_split in names})
@@ -133,7 +133,7 @@ class ShardSamples(Sequence[Sample]):
         return {**self.__dict__, "_readers": {}, "_groups": OrderedDict()}
 
 
-def _shard_names(path: str) -> list[tuple[str, str]]:
+def shard_names(path: str) -> list[tuple[str, str]]:
     """(address, split) of every shard, in order; an incomplete set is an error."""
     if Path(path).is_dir():
         found = sorted(str(file) for file in (*Path(path).glob("*.parquet"), *Path(path).glob("data/*.parquet")))

@@ -30,6 +30,7 @@ CODE_FILES = {
     "processing_pedclip.py",
     "reading_pedclip.py",
     "resampling_pedclip.py",
+    "text_cache_pedclip.py",
 }
 # Weights come back bit for bit. What is computed from them does not always: a file's tensors lie elsewhere in memory,
 # and the processor's kernels add in another order there.

@@ -162,6 +162,20 @@ def test_the_schedule_is_the_papers(recipe, tmp_path):
         assert line["train/loss"] == pytest.approx(total, rel=1e-6)
 
 
+@pytest.mark.parametrize("teacher_forcing", [True, False])
+def test_compiled_layers_break_no_graph_and_change_nothing(make_model, make_batch, teacher_forcing):
+    asked = {**make_batch(), "return_loss": True, "teacher_forcing": teacher_forcing}
+    plain, compiled = make_model().train(), make_model().train()
+    training.compile_layers(compiled, backend="aot_eager", fullgraph=True)
+    layers = [module for module in compiled.modules() if module._compiled_call_impl is not None]
+    assert len(layers) == 4  # two towers of two
+    for model in (plain, compiled):
+        model(**asked).loss.backward()
+    assert compiled.state_dict().keys() == plain.state_dict().keys()
+    for (name, own), other in zip(plain.named_parameters(), compiled.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, own.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
 def test_two_processes_train_as_one(recipe, tmp_path):
     settings = ["--set", "model.vision_config.hidden_dropout_prob=0", "--set", "epochs=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1", "HF_HUB_OFFLINE": "1"}

@@ -1,0 +1,176 @@
+"""One page about one run or several: every task with its interval, chance and the paper's number beside it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ..page import listing, page, table, text
+from ..tasks import shown
+from .running import NOT_AVAILABLE
+
+PAPER = Path(__file__).parent / "paper.yaml"
+PHANTOM = (
+    "Phantom films are generated from geometric solids. These numbers prove that the software works; they say nothing "
+    "about medicine."
+)
+
+
+def open_run(folder: Path | str) -> dict[str, Any]:
+    """A run as `pedclip bench` left it: {"name", "settings", "entries": {task: entry with its draws}}."""
+    folder = Path(folder)
+    if not (folder / "results.json").is_file():
+        raise FileNotFoundError(f"{folder} is no run of `pedclip bench`: it has no results.json")
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    entries = {}
+    for entry in results["tasks"]:
+        whole = folder / "tasks" / f"{entry['task']}.json"
+        entries[entry["task"]] = json.loads(whole.read_text(encoding="utf-8")) if whole.is_file() else entry
+    return {"name": results.get("name") or folder.name, "note": results.get("note"), "entries": entries}
+
+
+def difference(entry: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How much higher `entry` is than `other` on the same patients, drawn together; None if they are not the same."""
+    same = ("data_hash", "seed", "resamples_asked", "n", "metric")
+    if any(entry.get(key) != other.get(key) for key in same) or not entry.get("draws") or not other.get("draws"):
+        return None
+    drawn = np.array(entry["draws"], float) - np.array(other["draws"], float)
+    drawn = drawn[~np.isnan(drawn)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return {"value": entry["value"] - other["value"], "low": float(low), "high": float(high)}
+
+
+def markdown(runs: Sequence[Mapping[str, Any]]) -> str:
+    """The tables alone, as Markdown."""
+    blocks = []
+    for title, header, lines in _tables(runs):
+        blocks += [f"## {title}", "", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+        blocks += [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines] + [""]
+    return "\n".join([*_notes(runs), "", *blocks, "## About the paper's numbers", "", *_paper_lines()]) + "\n"
+
+
+def html(runs: Sequence[Mapping[str, Any]]) -> str:
+    """The page: plot, tables, and what is to be known of them. It names no patient and shows no image."""
+    from .plots import task_plot  # matplotlib takes seconds to import
+
+    parts = ["<h1>PedCLIP: the eleven tasks</h1>"]
+    parts += [f'<p class="warn">{text(note)}</p>' for note in _notes(runs)]
+    parts.append(f'<div class="wide">{task_plot(runs, _paper()["tasks"])}</div>')
+    for title, header, lines in _tables(runs):
+        parts += [f"<h2>{text(title)}</h2>", table(header, lines)]
+    parts += ["<h2>About the paper's numbers</h2>", listing([line.removeprefix("- ") for line in _paper_lines()])]
+    return page("PedCLIP: the eleven tasks", parts)
+
+
+def _paper() -> dict[str, Any]:
+    return yaml.safe_load(PAPER.read_text(encoding="utf-8"))
+
+
+def _paper_lines() -> list[str]:
+    about = "Private training data and, in part, other splits: shown for orientation, not as the same measurement."
+    return [f"- {line}" for line in (about, *_paper()["inconsistencies"])]
+
+
+def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    return ["Not a medical device.", *dict.fromkeys(run["note"] for run in runs if run.get("note"))]
+
+
+def _tables(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str], list[list[str]]]]:
+    names = list(dict.fromkeys(task for run in runs for task in run["entries"]))
+    found = [_overview(runs, names)]
+    if len(runs) > 1:
+        found.append(_differences(runs, names))
+    for run in runs:
+        found.append(_labels(run))
+        found.append(_paraphrases(run))
+    return [one for one in found if one[2]]
+
+
+def _overview(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
+    printed = _paper()["tasks"]
+    header = [
+        "task",
+        "data set",
+        "metric",
+        "chance",
+        *(run["name"] for run in runs),
+        "n",
+        "paper",
+        "paper's best other",
+    ]
+    lines = []
+    for name in names:
+        entries = [run["entries"].get(name) for run in runs]
+        first = next((one for one in entries if one and "value" in one), None)
+        known = printed.get(name)
+        cells = [_cell(one) for one in entries]
+        other = f"{known['best other'][0]:g} ({known['best other'][1]})" if known else "-"
+        said = next(one for one in entries if one)
+        lines.append(
+            [
+                said["title"],
+                said["data_set"],
+                first["metric"] if first else "-",
+                f"{first['chance']:.3f}" if first else "-",
+                *cells,
+                f"{first['n']} images, {first['patients']} patients" if first else "-",
+                f"{known['PedCLIP']:g}" if known else "-",
+                other,
+            ]
+        )
+    return "All tasks", header, lines
+
+
+def _cell(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "not run"
+    if entry.get("status") == NOT_AVAILABLE:
+        return NOT_AVAILABLE
+    return shown(entry) + (" below chance" if entry.get("below_chance") else "")
+
+
+def _differences(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
+    first, *others = runs
+    header = ["task", *(f"{first['name']} minus {other['name']}" for other in others)]
+    lines = []
+    for name in names:
+        cells = []
+        for other in others:
+            pair = (first["entries"].get(name), other["entries"].get(name))
+            found = difference(*pair) if all(one and "value" in one for one in pair) else None
+            cells.append(f"{found['value']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})" if found else "-")
+        lines.append([name, *cells])
+    return "Differences on the same patients, drawn together", header, lines
+
+
+def _labels(run: Mapping[str, Any]):
+    lines = []
+    for entry in run["entries"].values():
+        for row in entry.get("classes", []):
+            value = (
+                shown(row) if row.get("low") is not None else f"{row['value']:.3f}" if "value" in row else "too few"
+            )
+            left_out = "" if row.get("in_mean", True) else "not in the mean"
+            lines.append([entry["task"], row["class"], value, str(row.get("n", "-")), left_out])
+    return f"By label: {run['name']}", ["task", "label", "value", "images with it", ""], lines
+
+
+def _paraphrases(run: Mapping[str, Any]):
+    lines = []
+    for entry in run["entries"].values():
+        spread = entry.get("paraphrases")
+        if spread:
+            lines.append(
+                [
+                    entry["task"],
+                    f"{entry['value']:.3f}",
+                    f"{spread['lowest']:.3f} to {spread['highest']:.3f}",
+                    f"{spread['standard_deviation']:.3f}",
+                    str(len(spread["value_by_template"])),
+                ]
+            )
+    header = ["task", "ensemble", "templates alone", "standard deviation", "templates"]
+    return f"How far a value moves with the wording: {run['name']}", header, lines
