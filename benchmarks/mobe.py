@@ -1,7 +1,7 @@
 """What MoBE costs at ViT-B/16 size: each way beside the one that it is compared with, taken in turn in one run.
 
     python benchmarks/mobe.py --out benchmarks/results/mobe.json
-    python benchmarks/mobe.py --only vit,one --pairs 15          a part of it
+    python benchmarks/mobe.py --only ViT,one --out FILE           a part of it; other rows of FILE stay, each with its commit
 
 Each comparison takes both sides in pairs and gives the ratio (ours over theirs) as median and quartiles. Beside time,
 peak memory above what lay there before, in a process of its own for each side. Plots: docs/speed/.
@@ -279,7 +279,11 @@ def main() -> int:
         tqdm.write(f"{name}: {json.dumps(rows[name])}")
     plain, few, many = activations([], 23), activations((8, 9, 10, 11), 2), activations((8, 9, 10, 11), 23)
     kept = {"plain ViT": plain, "4 layers, 2 experts": few, "4 layers, 23 experts": many}
-    result = {"threads": torch.get_num_threads(), "comparisons": rows, "activations_mib": kept, **described()}
+    about = described()
+    rows = {name: {**row, "commit": about["commit"]} for name, row in rows.items()}
+    if args.out and args.out.is_file():
+        rows = json.loads(args.out.read_text(encoding="utf-8"))["comparisons"] | rows
+    result = {"threads": torch.get_num_threads(), "comparisons": rows, "activations_mib": kept, **about}
     print(json.dumps(kept))
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

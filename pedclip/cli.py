@@ -26,6 +26,7 @@ examples:
   pedclip push runs/xr/hub org/pedclip --dry-run     what would go to the Hub?
   pedclip eval --model runs/xr/hub --task body-part --data configuration/recipes/xr.yaml
   pedclip bench runs/xr/hub --data-root data --out runs/bench      the eleven tasks
+  pedclip report runs/bench --out report.html        their page
   pedclip embed runs/xr/hub films/ --out embeds      embeddings as Parquet files
 
 `pedclip VERB --help` says more about one of them."""
