@@ -42,6 +42,8 @@ MAY_IMPORT = {
     "data_command": {*LOWER, "data_build_report"},
     "push_command": {"push"},
     "bench_command": {"eval"},
+    "onnx_export": {"auto", "hub"},
+    "onnx_command": {"onnx_export"},
     "embedding_parts": set(),
     "embed": {*LOWER, "auto", "eval", "hub", "embedding_parts"},
     "embed_command": {"embed"},
@@ -55,6 +57,7 @@ MAY_IMPORT = {
         "bench_command",
         "data_command",
         "embed_command",
+        "onnx_command",
         "push_command",
     },
 }

@@ -1,0 +1,129 @@
+"""Both towers outside of PyTorch: torch.export and ONNX give the model's numbers for any batch and any length."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from pedclip import PedCLIPModel, PedCLIPProcessor
+from pedclip.cli import main
+from pedclip.onnx_export import PARITY, ImageTower, TextTower, export_towers, write_onnx
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+
+TOWERS = {
+    "BERT, experts in the last layer": {},
+    "experts in every layer": {"vision": {"mobe_layers": [0, 1]}},
+    "no experts": {"vision": {"mobe_layers": []}},
+    "RoBERTa, whose positions skip the padding": {"text": {"model_type": "roberta", "pad_token_id": 1}},
+    "a projection, and convolutions before the patches": {"vision": {"stem_channels": [4, 8]}, "projection_dim": 20},
+}
+
+
+def inputs_of(model, batch: int, length: int):
+    generator = torch.Generator().manual_seed(batch)
+    mask = torch.ones(batch, length, dtype=torch.long)
+    mask[-1, length // 2 :] = 0
+    ids = torch.randint(5, 60, (batch, length), generator=generator)
+    return (
+        torch.randn(batch, 3, 32, 32, generator=generator),
+        torch.where(mask == 1, ids, model.config.text_config.pad_token_id or 0),
+        mask,
+    )
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_an_exported_program_takes_any_batch_and_length(make_model, name, tmp_path):
+    model = make_model(**TOWERS[name])
+    programs = export_towers(model)
+    torch.export.save(programs["image"], tmp_path / "image.pt2")
+    image, text = torch.export.load(tmp_path / "image.pt2").module(), programs["text"].module()
+    for batch, length in ((1, 9), (2, 4), (7, 30)):
+        pixels, ids, mask = inputs_of(model, batch, length)
+        with torch.no_grad():
+            for own, other in zip(ImageTower(model)(pixels), image(pixels), strict=True):
+                torch.testing.assert_close(other, own, rtol=0, atol=1e-6)
+            torch.testing.assert_close(text(ids, mask), TextTower(model)(ids, mask), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_onnx_runtime_gives_the_models_numbers(make_model, processor, name, tmp_path):
+    changes = dict(TOWERS[name])
+    changes["text"] = {"vocab_size": len(processor.tokenizer), **changes.get("text", {})}
+    model = make_model(**changes)
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    described = write_onnx(tmp_path / "model", tmp_path / "onnx")
+    sessions = {
+        side: onnxruntime.InferenceSession(tmp_path / "onnx" / f"{side}.onnx", providers=["CPUExecutionProvider"])
+        for side in ("image", "text")
+    }
+    for batch, length in ((1, 9), (3, 4), (6, 21)):
+        pixels, ids, mask = inputs_of(model, batch, length)
+        found = sessions["image"].run(None, {"pixel_values": pixels.numpy()})
+        texts = sessions["text"].run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+        with torch.no_grad():
+            expected = [*ImageTower(model)(pixels), *TextTower(model)(ids, mask)]
+        for one, own in zip([*found, *texts], expected, strict=True):
+            np.testing.assert_allclose(one, own.numpy(), rtol=0, atol=PARITY)
+    has_experts = name != "no experts"
+    assert described["files"]["image.onnx"]["outputs"] == ["image_embeds", *(["router_probs"] if has_experts else [])]
+    assert json.loads((tmp_path / "onnx" / "onnx.json").read_text()) == described
+    assert PedCLIPProcessor.from_pretrained(tmp_path / "onnx").tokenizer is not None
+
+
+def test_a_graph_that_differs_is_not_left_behind(model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("pedclip.onnx_export._difference", lambda *given: 2 * PARITY)
+    with pytest.raises(ValueError, match=r"image.onnx differs from the model by 2.0e-04.*Nothing was written"):
+        write_onnx(model_folder, tmp_path / "onnx")
+    assert [path.name for path in tmp_path.iterdir()] == [model_folder.name]
+
+
+def test_a_difference_is_seen(model_folder, tmp_path, monkeypatch):
+    from pedclip import onnx_export
+
+    model = PedCLIPModel.from_pretrained(model_folder)
+    tower, arguments, shapes = onnx_export._towers(model)["image"]
+    onnx_export._trace(tower, arguments, shapes, tmp_path / "image.onnx")
+    session = onnx_export.session_of(tmp_path / "image.onnx")
+    assert onnx_export._difference(session, tower, arguments) <= PARITY
+    with torch.no_grad():
+        model.vision_model.layernorm.weight[0] += 1
+    assert onnx_export._difference(session, tower, arguments) > PARITY
+
+
+def test_the_command_runs_in_a_fresh_process_and_refuses_a_folder_that_is_there(model_folder, tmp_path, capsys):
+    command = ["onnx", str(model_folder), str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-m", "pedclip.cli", *command], capture_output=True, text=True, check=True)
+    assert "image.onnx" in done.stdout and "pixel_values -> image_embeds, router_probs" in done.stdout
+    assert main(command) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "is not a model folder"),
+        (lambda folder: set_skip(folder), "skip_experts_below is 0.01"),
+    ],
+)
+def test_what_cannot_be_exported_is_said_and_nothing_is_written(model_folder, tmp_path, capsys, change, message):
+    change(model_folder)
+    assert main(["onnx", str(model_folder), str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def set_skip(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["skip_experts_below"] = 0.01
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_a_missing_package_is_named_with_the_way_out(model_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("pedclip.onnx_export.find_spec", lambda name: None if name == "onnxscript" else object())
+    assert main(["onnx", str(model_folder), str(tmp_path / "out")]) == 2
+    assert "onnxscript is needed" in capsys.readouterr().err
