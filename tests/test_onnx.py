@@ -1,8 +1,12 @@
 """Both towers outside of PyTorch: torch.export and ONNX give the model's numbers for any batch and any length."""
 
+import contextlib
+import io
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +14,12 @@ import torch
 
 from pedclip import PedCLIPModel, PedCLIPProcessor
 from pedclip.cli import main
+from pedclip.hub import export_folder
 from pedclip.onnx_export import PARITY, ImageTower, TextTower, export_towers, write_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
+ROOT = Path(__file__).resolve().parents[1]
 TOWERS = {
     "BERT, experts in the last layer": {},
     "experts in every layer": {"vision": {"mobe_layers": [0, 1]}},
@@ -101,6 +107,21 @@ def test_the_command_runs_in_a_fresh_process_and_refuses_a_folder_that_is_there(
     assert "image.onnx" in done.stdout and "pixel_values -> image_embeds, router_probs" in done.stdout
     assert main(command) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+def test_the_snippets_of_the_docs_run_and_print_what_they_say(model_folder, tmp_path, monkeypatch):
+    docs = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
+    found = re.findall(r"<!-- snippet: \w+ -->\n```python\n(.*?)```\n```\n(.*?)```", docs, flags=re.DOTALL)
+    assert len(found) == docs.count("<!-- snippet")
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    export_folder(model_folder, tmp_path / "runs" / "demo" / "hub")
+    monkeypatch.chdir(tmp_path)
+    write_onnx("runs/demo/hub", "demo-onnx")
+    for code, printed in found:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(code, "docs/inference.md", "exec"), {})
+        assert out.getvalue() == printed
 
 
 @pytest.mark.parametrize(
