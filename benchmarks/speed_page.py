@@ -2,7 +2,7 @@
 
     python benchmarks/speed_page.py docs/speed
 
-Writes DIR/ratios.svg, and the table between the marks in DIR/README.md.
+Writes DIR/ratios.svg, and between their marks the table of DIR/README.md and the shorter one of the project's README.
 """
 
 import json
@@ -17,7 +17,8 @@ matplotlib.use("svg")  # no window, no display
 from matplotlib import pyplot as plt
 
 BEGIN, END = "<!-- table: benchmarks/speed_page.py -->", "<!-- end of table -->"
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def rows() -> list[tuple[str, dict[str, Any]]]:
@@ -53,6 +54,23 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def short_table() -> str:
+    lines = ["| compared with | ratio of times | goal |", "|---|---|---|"]
+    for name, row in rows():
+        reached = f"{row['goal']}" if row["ratio"] <= row["goal"] else f"{row['goal']}, missed"
+        lines.append(f"| {name} | **{row['ratio']:.2f}** | {reached} |")
+    return "\n".join(lines)
+
+
+def filled(page: str, lines: str) -> str:
+    """The page with the lines between its marks."""
+    before, begin, rest = page.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {BEGIN} or {END}")
+    return f"{before}{begin}{lines}\n{end}{after}"
+
+
 def plot(file: Path) -> None:
     shown = rows()
     figure, axes = plt.subplots(figsize=(9, 0.8 + 0.36 * len(shown)))
@@ -77,11 +95,9 @@ def plot(file: Path) -> None:
 def main() -> int:
     folder = Path(sys.argv[1])
     plot(folder / "ratios.svg")
-    page = folder / "README.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
-    after = rest.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", encoding="utf-8")
-    print(f"wrote {page} and {folder / 'ratios.svg'}: {len(rows())} ratios")
+    for page, lines in ((folder / "README.md", table()), (ROOT / "README.md", short_table())):
+        page.write_text(filled(page.read_text(encoding="utf-8"), lines), encoding="utf-8")
+    print(f"wrote {folder}: {len(rows())} ratios")
     return 0
 
 
