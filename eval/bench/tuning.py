@@ -96,7 +96,7 @@ def tune(
     """Trains on the train images and gives the outputs of the epoch whose validation outputs `score` highest.
 
     `head` is weights (C, D + X) and bias (C,); `targets` (N, C) are those of the train images; `further` holds by
-    split what the head is given beside the embedding (N, X). Equal settings and seed give equal outputs on one machine.
+    split what the head is given beside the embedding (N, X). Equal settings and seed: equal outputs on one machine.
     Raises ValueError where training runs away.
     """
     with torch.random.fork_rng():
