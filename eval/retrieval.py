@@ -1,6 +1,7 @@
 """Does an image find its caption among all captions, and a caption its image?"""
 
 # Shapes: N images (and as many captions), K values of k
+from dataclasses import dataclass
 from math import comb
 from typing import Any
 
@@ -14,6 +15,16 @@ from .statistics import RESAMPLES, estimate, share_metric
 KS = (1, 5, 10)
 
 
+@dataclass(frozen=True)
+class Matching:
+    """Where each query finds its first right answer."""
+
+    indices: list[int]  # the images that have a caption
+    texts: list[str]  # their captions
+    ranks: dict[str, np.ndarray]  # image_to_text and text_to_image, (N,): wrong ones before the first right one
+    same: np.ndarray  # (N, N): which captions are equal
+
+
 def retrieval(
     tested: ModelUnderTest, images: EmbeddedImages, data: DataConfig, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Any]:
@@ -22,6 +33,11 @@ def retrieval(
     Captions made from labels repeat, so any item with the query's caption is a hit; chance is what a random order
     would reach by that rule. Queries are resampled by patient, the gallery stays.
     """
+    return retrieval_result(matching(tested, images, data), images, data, resamples=resamples, seed=seed)
+
+
+def matching(tested: ModelUnderTest, images: EmbeddedImages, data: DataConfig) -> Matching:
+    """Every captioned image against every caption, both ways."""
     captions = [Captions(data).caption(sample) for sample in images.samples]
     having = [index for index, caption in enumerate(captions) if caption]
     texts = [caption for caption in captions if caption]
@@ -30,15 +46,22 @@ def retrieval(
     similarity = images.embeds[having] @ tested.embed_texts(texts).T  # (N, N), images down, captions across
     ids = np.unique(texts, return_inverse=True)[1]
     same = ids[:, None] == ids[None, :]
-    patients = [images.samples[index].patient_id for index in having]
+    both = {"image_to_text": similarity, "text_to_image": similarity.T}
+    ranks = {direction: ranks_of_first_hit(scores, same) for direction, scores in both.items()}
+    return Matching(having, texts, ranks, same)
 
+
+def retrieval_result(
+    found: Matching, images: EmbeddedImages, data: DataConfig, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Any]:
+    """R@k of a matching with intervals and chance; the headline is image to text R@1."""
+    patients = [images.samples[index].patient_id for index in found.indices]
     result: dict[str, Any] = {"captions": "text column" if data.captions.source == "text" else data.captions.source}
-    for name, scores in (("image_to_text", similarity), ("text_to_image", similarity.T)):
-        ranks = ranks_of_first_hit(scores, same)
-        result[name] = {
+    for direction, ranks in found.ranks.items():
+        result[direction] = {
             f"R@{k}": {
                 **estimate(share_metric(ranks < k), patients, resamples, seed).to_dict(),
-                "chance": chance_of_hit(same.sum(1), k),
+                "chance": chance_of_hit(found.same.sum(1), k),
             }
             for k in KS
         }
@@ -48,8 +71,8 @@ def retrieval(
         "kind": "retrieval, any item with the same caption is a hit",
         "metric": "image to text R@1",
         **headline,
-        "distinct_captions": len(set(texts)),
-        "largest_caption_group": int(same.sum(1).max()),
+        "distinct_captions": len(set(found.texts)),
+        "largest_caption_group": int(found.same.sum(1).max()),
         **result,
     }
 
