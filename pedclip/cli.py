@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pedclip.data_command import add_data_parser
+from pedclip.explain_command import add_explain_parser
 from pedclip.push_command import add_push_parser
 
 # torch and transformers take seconds to import, so each verb imports what it needs when it runs.
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     phantom.add_argument("--dose", type=float, metavar="SHARE", help="imagefolder: of the usual exposure, 0.25 say")
     phantom.set_defaults(run=run_phantom)
 
+    add_explain_parser(verbs)
     add_push_parser(verbs)
     add_data_parser(verbs)
     return top

@@ -40,8 +40,9 @@ MAY_IMPORT = {
     "demo": {*LOWER, "card", "card_results", "eval", "hub"},
     "data_build_report": {*LOWER, "eval"},
     "data_command": {*LOWER, "data_build_report"},
+    "explain_command": {"eval", "samples"},
     "push_command": {"push"},
-    "cli": {*LOWER, "auto", "card_results", "check", "hub", "eval", "data_command", "push_command"},
+    "cli": {*LOWER, "auto", "card_results", "check", "hub", "eval", "data_command", "explain_command", "push_command"},
 }
 # Hub files may import these wherever they lie; transformers itself brings huggingface_hub and numpy along.
 HUB_PACKAGES = {"torch", "transformers", "huggingface_hub"}
