@@ -27,10 +27,8 @@ def write_relevance(found: Relevance, out: Path | str, *, private: bool) -> None
     """
     out = Path(out)
     check_name(out, private)
-    if out.suffix.lower() == ".png":
-        content = figure_of(found, private)
-    else:
-        content = page_of(found, private).encode()
+    as_picture = out.suffix.lower() == ".png"
+    content = figure_of(found, private) if as_picture else page_of(found, private).encode()
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{out.name}-", dir=out.parent)
     try:

@@ -128,6 +128,16 @@ def check_terms(data_sets: Sequence[str], permission: str | None) -> None:
         )
 
 
+def refuse_private(folder: Path) -> None:
+    """Raises where a file's name says that it shows a patient: such a folder is no place to hand on from."""
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if PRIVATE in path.name.lower())
+    if found:
+        raise NotForPublicationError(
+            f"{folder} holds {', '.join(found[:5])}, private by name: it shows a patient. Move it out of the model's "
+            "folder"
+        )
+
+
 def check_files(folder: Path, named: str | os.PathLike | None = None) -> None:
     """Raises where the folder holds data of patients, or what could be. `named` is what the message calls it."""
     found = patient_data_in(folder)
