@@ -1,4 +1,4 @@
-"""`pedclip explain`: one file that needs no other; a patient's film only on request, under a name that stays at home."""
+"""`pedclip explain`: one file without others; a patient's film only on request, under a name that stays at home."""
 
 import json
 import shutil

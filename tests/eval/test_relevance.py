@@ -63,7 +63,7 @@ def test_rollout_of_several_layers_equals_the_slow_way():
 
 
 def test_the_attention_map_equals_finite_differences_of_every_weight(exact, film, monkeypatch):
-    """Each attention weight is moved a little by itself, the similarity's change measured, and the formula followed."""
+    """Each attention weight is moved a little by itself; from what that changes, the formula is followed."""
     model, processor = exact
     pixel_values, text_embeds = inputs_of(model, processor, film, AGAINST)
     moved: dict = {"layer": None}

@@ -1,4 +1,4 @@
-"""Masks drawn as the model sees them, Dice as defined, features before and after the experts, and decoders that learn."""
+"""Masks as the model sees them, Dice as defined, features before and after the experts, decoders that learn."""
 
 import copy
 from dataclasses import replace
