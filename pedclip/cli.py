@@ -10,6 +10,7 @@ from typing import Any
 from pedclip.bench_command import add_bench_parsers
 from pedclip.data_command import add_data_parser
 from pedclip.embed_command import add_embed_parser
+from pedclip.explain_command import add_explain_parser
 from pedclip.onnx_command import add_onnx_parser
 from pedclip.push_command import add_push_parser
 
@@ -127,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     add_bench_parsers(verbs)
     add_embed_parser(verbs)
     add_onnx_parser(verbs)
+    add_explain_parser(verbs)
     add_push_parser(verbs)
     add_data_parser(verbs)
     return top

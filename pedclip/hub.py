@@ -24,7 +24,7 @@ from pedclip.card import CardFacts, checkout_file, facts_of, read_card, render_c
 from pedclip.configuration.hub_folder_pedclip import write_code_files
 from pedclip.fingerprint import FILE as FINGERPRINT
 from pedclip.fingerprint import fingerprint
-from pedclip.publishing import check_terms
+from pedclip.publishing import check_terms, refuse_private
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 from pedclip.samples import sample_files
 
@@ -136,9 +136,10 @@ def export_folder(source: str | os.PathLike, out: str | os.PathLike, overwrite: 
     """Rewrites a PedCLIP folder or checkpoint as a complete Hub folder, with its own card or the default one.
 
     `changes` are fields of `CardFacts` that the card should now state. Raises where the terms of a data set that the
-    card names forbid publishing weights: this is a folder to be handed on.
+    card names forbid publishing weights, or a file of `source` shows a patient: this is a folder to be handed on.
     """
     check_target(out, overwrite)  # before the minutes that a large model takes to load
+    refuse_private(Path(source))
     card, facts = _card_of(Path(source))
     facts = replace(facts, **changes)
     check_terms(facts.datasets, permission="not asked for: what nobody knows is asked about when it is pushed")

@@ -161,7 +161,6 @@ def _entry(bench: Bench, task: BenchTask, asked: Asked, answer: Answer, began: f
         "model": asked.tested.name,
         **answer.result,
         "better": "lower" if task.lower_is_better else "higher",
-        **({"paper": task.paper} if task.paper is not None else {}),
         "images": {split: len(images.samples) for split, images in asked.splits.items()},
         "settings": bench.settings(),
         **provenance(test, bench.seed, bench.resamples),
@@ -214,7 +213,6 @@ def _unanswered(task: BenchTask, why: str) -> dict[str, Any]:
         "title": task.title,
         "data_set": official_reader(task.data_set).title,
         "status": why,
-        **({"paper": task.paper} if task.paper is not None else {}),
     }
 
 
