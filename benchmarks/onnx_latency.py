@@ -14,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import torch
 from hardware import described
 from mobe import PAIRS, measure, set_gates
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from pedclip import PedCLIPConfig, PedCLIPModel
-from pedclip.onnx_export import _towers, _trace, session_of
+from pedclip.onnx_export import _towers, _trace
 
 GOAL = 0.8
 Sides = tuple[Callable[[], None], Callable[[], None]]
@@ -50,7 +51,12 @@ def pedclip_model(gates: float) -> PedCLIPModel:
 def in_onnx_runtime(model: PedCLIPModel, folder: Path, threads: int) -> Callable[[], None]:
     tower, arguments, shapes = _towers(model)["image"]
     _trace(tower, arguments, shapes, folder / "image.onnx")
-    session, pixels = session_of(folder / "image.onnx", threads), torch.randn(1, 3, 224, 224).numpy()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # else its threads go on spinning for a while after a run, and slow down the other side's
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(folder / "image.onnx", options, providers=["CPUExecutionProvider"])
+    pixels = torch.randn(1, 3, 224, 224).numpy()
     return lambda: session.run(None, {"pixel_values": pixels})
 
 
