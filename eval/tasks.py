@@ -15,6 +15,7 @@ from ..processing.data.official.terms import all_terms
 from ..processing.data.sample import Sample
 from ..processing.data.samples import image_bytes, read_samples
 from .embeddings import EmbeddedImages, ModelUnderTest, load_model
+from .detector import NO_XRAY, UNKNOWN_PART, embed_no_xray, gate_detector, split_by_training
 from .gate import gate_accuracy
 from .prompt_classification import prompt_classification
 from .prompts import questions
@@ -53,6 +54,13 @@ def gate(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Se
     return gate_accuracy(images, tested.body_parts, resamples=settings.resamples, seed=settings.seed)
 
 
+def detect(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
+    parts = None if tested.training_labels is None else tested.training_labels["body_part"]
+    known, strange = split_by_training(images, parts)
+    unknown = {UNKNOWN_PART: strange, NO_XRAY: embed_no_xray(tested, settings.data, seed=settings.seed)}
+    return gate_detector(known, unknown, resamples=settings.resamples, seed=settings.seed)
+
+
 @dataclass(frozen=True)
 class Task:
     """A row: `method(name, tested, images, settings)` gives {value, low, high, n, patients, ...}."""
@@ -71,6 +79,7 @@ TASKS = {
         Task("scoliosis", ask, headline="AUC"),
         Task("retrieval", find, headline="image to text R@1"),
         Task("gate", gate, headline="accuracy"),
+        Task("gate-detector", detect, headline="AUC of known against unknown images"),
     )
 }
 
