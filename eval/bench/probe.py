@@ -46,7 +46,7 @@ def linear_probe(
 
     With a `share` below 1 that many of the training patients are drawn, 3 times from a tenth on, 5 times below, and
     the value is the mean over the draws; `training_draws` has each, and the interval is over test patients alone.
-    Features are standardised by what was drawn. One C for all labels is chosen by macro AUC on validation, of which all
+    Features are standardised by what was drawn. One C for all labels is chosen by macro AUC on validation, where all
     labels are used, whatever the share. The test labels are not looked at before the scores are there.
     """
     if not 0 < share <= 1:
