@@ -9,10 +9,10 @@ RUFF := $(PY) -m ruff
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check types fix xr common-tests floor matrix space space-test clean
+.PHONY: help venv demo bench11 test test-all check types fix xr common-tests floor matrix speed space space-test clean
 
 help:  ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP)  ## Make the environment, or bring it up to date
 # The stamp is older than its inputs only when they changed, so a second call does not start pip at all.
@@ -65,6 +65,16 @@ xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, w
 	$(PY) -m pedclip.eval.xr runs/xr
 	$(VENV)/bin/pedclip export runs/xr/hub runs/xr/hub --overwrite --results runs/xr/results.json
 	$(VENV)/bin/pedclip check runs/xr/hub
+
+bench11: $(STAMP)  ## Run the eleven tasks on phantoms in the official layouts, with a control (runs/bench11; needs runs/demo)
+	@test -f runs/demo/hub/config.json || $(MAKE) demo
+	$(PY) -m pedclip.eval.bench.phantom runs/bench11 --model runs/demo/hub
+
+speed: $(STAMP)  ## Measure what docs/speed says, on an idle machine (about an hour on 2 cores)
+	$(PY) benchmarks/mobe.py --out benchmarks/results/mobe.json
+	$(PY) benchmarks/train_step.py --out benchmarks/results/train_step.json
+	$(PY) benchmarks/onnx_latency.py --out benchmarks/results/onnx_latency.json
+	$(PY) benchmarks/speed_page.py docs/speed
 
 common-tests: $(STAMP)  ## Run transformers' own common tests on our classes
 	$(PY) tests/common/run.py

@@ -1,7 +1,7 @@
 """What MoBE costs at ViT-B/16 size: each way beside the one that it is compared with, taken in turn in one run.
 
     python benchmarks/mobe.py --out benchmarks/results/mobe.json
-    python benchmarks/mobe.py --only ViT,one --out FILE           a part of it; other rows of FILE stay, each with its commit
+    python benchmarks/mobe.py --only ViT,one --out FILE     a part of it; FILE's other rows stay, with their commits
 
 Each comparison takes both sides in pairs and gives the ratio (ours over theirs) as median and quartiles. Beside time,
 peak memory above what lay there before, in a process of its own for each side. Plots: docs/speed/.

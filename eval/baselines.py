@@ -29,7 +29,9 @@ class Baseline:
     """A row: features of one grey image, and a linear classifier whose strength is one of `strengths`."""
 
     name: str
-    features: Callable[[Image.Image, bool], np.ndarray]  # (image, keep_aspect_ratio) -> (F,)
+    features: (
+        Callable[[Image.Image, bool], np.ndarray] | None
+    )  # (image, keep_aspect_ratio) -> (F,); None: a model's own
     classifier: Callable[[float], Any]
     strengths: Sequence[float]
     settings: str  # for the report
@@ -98,6 +100,15 @@ BASELINES = {
     )
 }
 
+# The model's own embeddings with a classifier that is learned on them: by the same rule, and no trivial method
+PROBE = Baseline(
+    "PedCLIP, linear probe",
+    None,
+    _logistic,
+    (0.001, 0.01, 0.1, 1.0, 10.0),
+    "logistic regression on the frozen image embeddings, standardised, C 0.001 to 10",
+)
+
 
 def extract(samples: Sequence[Sample], keep_aspect_ratio: bool) -> dict[str, np.ndarray]:
     """Every baseline's features (N, F); each file is read once."""
@@ -106,6 +117,7 @@ def extract(samples: Sequence[Sample], keep_aspect_ratio: bool) -> dict[str, np.
         with Image.open(sample.path) as file:
             image = file.convert("L")
         for name, baseline in BASELINES.items():
+            assert baseline.features is not None
             rows[name].append(baseline.features(image, keep_aspect_ratio))
     return {name: np.stack(features) for name, features in rows.items()}
 

@@ -30,7 +30,7 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]], mark_best: bool
     """Scrolls by itself on a narrow screen; `mark_best` marks the highest value of each line after the second cell."""
     body = []
     for line in lines:
-        values = [cell.split()[0] for cell in line]  # 0.981 of "0.981 (0.975 to 0.987)"
+        values = [(cell.split() or [""])[0] for cell in line]  # 0.981 of "0.981 (0.975 to 0.987)"
         best = max(values[2:]) if mark_best else None
         marks = [" class=best" if place >= 2 and value == best else "" for place, value in enumerate(values)]
         cells = [f"<td{mark}>{text(cell)}</td>" for mark, cell in zip(marks, line, strict=True)]

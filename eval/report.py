@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .baselines import PROBE
 from .page import listing, page, table, text
 from .tasks import shown
 
@@ -30,7 +31,8 @@ def baseline_sentences(results: Mapping[str, Any]) -> list[str]:
     """A sentence for each row on which a trivial method scores above PedCLIP; one that says so if there is none."""
     sentences = []
     for row in results["rows"]:
-        own, *baselines = row["entries"]
+        own, *others = row["entries"]
+        baselines = [entry for entry in others if entry["method"] != PROBE.name]
         winners = [entry for entry in baselines if entry["value"] > own["value"]]
         if winners:
             said = "; ".join(

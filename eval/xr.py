@@ -22,7 +22,7 @@ from ..configuration.data import DataConfig
 from ..configuration.training import load_recipe
 from ..processing.data.folder import SPLITS, read_folder
 from ..processing.data.sample import Sample
-from .baselines import BASELINES, Baseline, extract, fit_and_score
+from .baselines import BASELINES, PROBE, Baseline, extract, fit_and_score
 from .classification import classify, enough
 from .embeddings import EmbeddedImages, ModelUnderTest, load_model
 from .gate import gate_accuracy
@@ -101,23 +101,27 @@ class Fitting:
 
     name: str
     tested: ModelUnderTest
-    images: EmbeddedImages
+    images: Mapping[str, EmbeddedImages]  # by split
     features: Mapping[str, Mapping[str, Any]]  # split -> baseline -> (N, F)
 
 
 def evaluate_row(row: Row, fitting: Fitting, samples: Mapping[str, list[Sample]], data: DataConfig, seed: int):
-    """The model and every baseline on the row's images; each baseline with the model's lead over it."""
+    """The model, by prompts and by a linear probe, and every baseline; each with the prompts' lead over it."""
     drawn = {"resamples": RESAMPLES, "seed": seed}
-    of_model = prompt_classification(fitting.tested, fitting.images, row.question, data, where=row.where, **drawn)
+    of_model = prompt_classification(
+        fitting.tested, fitting.images["test"], row.question, data, where=row.where, **drawn
+    )
     selections = {split: row.question.select(samples[split], row.where) for split in SPLITS}
     test = selections["test"]
     patients = [samples["test"][index].patient_id for index in test.indices]
     entries: list[dict[str, Any]] = [{"method": "PedCLIP", "fitting": fitting.name, **of_model.result}]
 
     def part(baseline: Baseline, split: str):
-        return fitting.features[split][baseline.name][selections[split].indices], selections[split].labels
+        own = baseline is PROBE
+        features = fitting.images[split].embeds if own else fitting.features[split][baseline.name]
+        return features[selections[split].indices], selections[split].labels
 
-    for baseline in BASELINES.values():
+    for baseline in (PROBE, *BASELINES.values()):
         if not enough(selections["train"].labels, 1):
             continue  # nothing to train it on
         scores, strength = fit_and_score(
@@ -158,7 +162,7 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
         fitting = Fitting(
             name,
             tested,
-            tested.embed_images(samples["test"], data),
+            {split: tested.embed_images(samples[split], data) for split in SPLITS},
             {split: extract(samples[split], keep_aspect_ratio) for split in SPLITS},
         )
         scores: dict[str, Any] = {}
@@ -166,8 +170,8 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
             entries = evaluate_row(row, fitting, samples, data, seed)
             scores[row.key] = entries[0]
             results["rows"].append({"key": row.key, "title": row.title, "fitting": name, "entries": entries})
-        scores["retrieval_r1"] = retrieval(tested, fitting.images, data, seed=seed)
-        scores["gate_accuracy"] = gate_accuracy(fitting.images, tested.body_parts, seed=seed)
+        scores["retrieval_r1"] = retrieval(tested, fitting.images["test"], data, seed=seed)
+        scores["gate_accuracy"] = gate_accuracy(fitting.images["test"], tested.body_parts, seed=seed)
         results["fittings"][name] = scores
     if not results["fittings"]:
         raise FileNotFoundError(f"{run} has no model: neither {' nor '.join(place for place, _ in FITTINGS.values())}")
@@ -180,7 +184,7 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
         "images": {split: len(part) for split, part in samples.items()},
         "sources_with_one_body_part": one_part_sources(samples["train"]),
         **results,
-        "baselines": {baseline.name: baseline.settings for baseline in BASELINES.values()},
+        "baselines": {baseline.name: baseline.settings for baseline in (PROBE, *BASELINES.values())},
         "confounds": CONFOUNDS,
         **provenance(samples["test"], seed, RESAMPLES),
         "seconds": round(time.monotonic() - began, 1),

@@ -19,6 +19,8 @@ FEW = 2**26  # numbers inside all experts at a time: 256 MiB in float32
 def few_tokens(hidden_states: torch.Tensor, inner: int, experts: int) -> bool:
     """Whether all experts at once take little memory: always so for the [IMG] token alone of a usual batch."""
     batch, tokens, _ = hidden_states.shape
+    if torch.compiler.is_exporting():  # one graph for any batch
+        return tokens == 1
     return tokens == 1 and batch * inner * experts <= FEW
 
 
@@ -84,9 +86,9 @@ def _mixed(
     dtype, (_, tokens, width) = hidden_states.dtype, hidden_states.shape
     mixed = torch.zeros_like(hidden_states)
     for expert, images in enumerate(rows):
-        own = _own(hidden_states, images).reshape(-1, width)
-        if not len(own):
+        if images is not None and not len(images):
             continue
+        own = _own(hidden_states, images).reshape(-1, width)
         weight = _own(involvement[:, expert], images).repeat_interleave(tokens)[:, None]  # (N, 1)
         inner = nn.functional.linear(own, up_proj[expert].to(dtype), up_bias[expert].to(dtype))  # (N, I)
         if kept is not None:

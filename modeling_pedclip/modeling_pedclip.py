@@ -155,7 +155,7 @@ class PedCLIPVisionEmbeddings(nn.Module):
                 "the model's own image processor, or pass interpolate_pos_encoding=True"
             )
         patches = self.patch_embeddings(self.stem(pixel_values)).flatten(2).transpose(1, 2)
-        tokens = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), dim=1)
+        tokens = torch.cat((self.cls_token.expand(patches.shape[0], -1, -1), patches), dim=1)
         positions = (
             self.interpolate_pos_encoding(height, width) if interpolate_pos_encoding else self.position_embeddings
         )

@@ -10,6 +10,8 @@ from typing import Any
 from pedclip.bench_command import add_bench_parsers
 from pedclip.data_command import add_data_parser
 from pedclip.embed_command import add_embed_parser
+from pedclip.explain_command import add_explain_parser
+from pedclip.onnx_command import add_onnx_parser
 from pedclip.push_command import add_push_parser
 
 # torch and transformers take seconds to import, so each verb imports what it needs when it runs.
@@ -28,6 +30,7 @@ examples:
   pedclip bench runs/xr/hub --data-root data --out runs/bench      the eleven tasks
   pedclip report runs/bench --out report.html        their page
   pedclip embed runs/xr/hub films/ --out embeds      embeddings as Parquet files
+  pedclip onnx runs/xr/hub onnx-model                both towers for ONNX Runtime
 
 `pedclip VERB --help` says more about one of them."""
 
@@ -124,6 +127,8 @@ def parser() -> argparse.ArgumentParser:
 
     add_bench_parsers(verbs)
     add_embed_parser(verbs)
+    add_onnx_parser(verbs)
+    add_explain_parser(verbs)
     add_push_parser(verbs)
     add_data_parser(verbs)
     return top

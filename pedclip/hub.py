@@ -24,7 +24,7 @@ from pedclip.card import CardFacts, checkout_file, facts_of, read_card, render_c
 from pedclip.configuration.hub_folder_pedclip import write_code_files
 from pedclip.fingerprint import FILE as FINGERPRINT
 from pedclip.fingerprint import fingerprint
-from pedclip.publishing import check_terms
+from pedclip.publishing import check_terms, refuse_private
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 from pedclip.samples import sample_files
 
@@ -103,7 +103,7 @@ def write_hub_folder(
         model.save_pretrained(staged)
         processor.save_pretrained(staged)
         write_code_files(staged)
-        _drop_loading_keys(staged / "tokenizer_config.json")
+        drop_loading_keys(staged / "tokenizer_config.json")
         _write_json(staged / FINGERPRINT, fingerprint(*load_folder(staged)))
         if isinstance(model, PedCLIPModel):
             here = Path(__file__).parent
@@ -136,9 +136,10 @@ def export_folder(source: str | os.PathLike, out: str | os.PathLike, overwrite: 
     """Rewrites a PedCLIP folder or checkpoint as a complete Hub folder, with its own card or the default one.
 
     `changes` are fields of `CardFacts` that the card should now state. Raises where the terms of a data set that the
-    card names forbid publishing weights: this is a folder to be handed on.
+    card names forbid publishing weights, or a file of `source` shows a patient: this is a folder to be handed on.
     """
     check_target(out, overwrite)  # before the minutes that a large model takes to load
+    refuse_private(Path(source))
     card, facts = _card_of(Path(source))
     facts = replace(facts, **changes)
     check_terms(facts.datasets, permission="not asked for: what nobody knows is asked about when it is pushed")
@@ -183,7 +184,8 @@ def _training_labels(folder: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def _drop_loading_keys(settings_file: Path) -> None:
+def drop_loading_keys(settings_file: Path) -> None:
+    """Takes out of a tokenizer's settings how this machine loaded it."""
     if not settings_file.is_file():  # a vision tower has no tokenizer
         return
     settings = json.loads(settings_file.read_text(encoding="utf-8"))

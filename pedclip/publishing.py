@@ -20,6 +20,7 @@ KNOWN_FILES = re.compile(
     r"(vocab|merges|requirements)\.txt|(spiece|spm|sentencepiece\.bpe|tokenizer)\.model|chat_template\.jinja|"
     r"\.gitattributes|\.gitignore|\.DS_Store|CITATION\.cff"
 )
+PRIVATE = ".private."  # in a file's name: it shows a patient (`pedclip explain --include-private`)
 LEFT_AT_HOME = {".cache", ".git"}  # folders that downloads and clones leave; a push leaves them out too
 OF_WORDS = {"added_tokens.json", "fingerprint.json", "tokenizer.json", "vocab.json"}  # a vocabulary has "patient" too
 PICTURE_STARTS = (
@@ -54,7 +55,9 @@ def patient_data_in(folder: Path) -> list[str]:
             continue
         with path.open("rb") as file:
             start = file.read(DICOM_AT + len(DICOM_PREFIX))
-        if start[DICOM_AT:] == DICOM_PREFIX or start[:2] == b"\x08\x00":
+        if PRIVATE in path.name.lower():
+            found.append(f"{inside} is private: it shows a patient")
+        elif start[DICOM_AT:] == DICOM_PREFIX or start[:2] == b"\x08\x00":
             found.append(f"{inside} is a DICOM file")
         elif hashlib.sha256(path.read_bytes()).hexdigest() in sample_hashes():
             continue
@@ -122,6 +125,16 @@ def check_terms(data_sets: Sequence[str], permission: str | None) -> None:
         raise NotForPublicationError(
             f"nobody here knows whether weights learned from {', '.join(dict.fromkeys(unknown))} may be published. "
             'Ask their owners, and say who allowed it: --permission "who, when"'
+        )
+
+
+def refuse_private(folder: Path) -> None:
+    """Raises where a file's name says that it shows a patient: such a folder is no place to hand on from."""
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if PRIVATE in path.name.lower())
+    if found:
+        raise NotForPublicationError(
+            f"{folder} holds {', '.join(found[:5])}, private by name: it shows a patient. Move it out of the model's "
+            "folder"
         )
 
 

@@ -182,6 +182,8 @@ def write(path: Path, content: bytes) -> None:
     [
         ("film.png", b"\x89PNG\r\n\x1a\n0000", "film.png is a picture"),
         ("samples/phantom_wrist.png", b"\x89PNG\r\n\x1a\nother", "samples/phantom_wrist.png is a picture"),
+        ("map.private.png", b"\x89PNG\r\n\x1a\n0000", "map.private.png is private"),
+        ("samples/map.PRIVATE.html", b"<html>", "map.PRIVATE.html is private"),
         ("notes.txt", b"\xff\xd8\xff\xe0", "notes.txt is a picture"),
         ("one.dcm", bytes(128) + b"DICM", "one.dcm is a DICOM file"),
         ("study", bytes(128) + b"DICM", "study is a DICOM file"),

@@ -10,7 +10,6 @@ import yaml
 
 from ..page import listing, page, table, text
 from ..tasks import shown
-from .running import NOT_AVAILABLE
 
 PAPER = Path(__file__).parent / "paper.yaml"
 PHANTOM = (
@@ -127,8 +126,8 @@ def _overview(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
 def _cell(entry: Mapping[str, Any] | None) -> str:
     if entry is None:
         return "not run"
-    if entry.get("status") == NOT_AVAILABLE:
-        return NOT_AVAILABLE
+    if "status" in entry:
+        return entry["status"]
     return shown(entry) + (" below chance" if entry.get("below_chance") else "")
 
 

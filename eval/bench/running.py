@@ -26,8 +26,9 @@ from .tasks import TASKS, BenchTask
 from .zero_shot import PROMPTS
 
 SPLITS = ("train", "validation", "test")
-LABELS = ("findings", "bone_age_months", "masks", "boxes", "row", "sex", "age_months", "body_part")
+LABELS = ("findings", "bone_age_months", "masks", "boxes", "row")  # part, age and sex may be known to a method
 NOT_AVAILABLE = "data not available"
+NOT_ANSWERED = "not answered"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +89,12 @@ def run_bench(
                 sets = {task.data_set: ask(bench, opened, task.data_set)}  # one data set in memory at a time
             asked = sets[task.data_set]
             embedding = time.monotonic() - began
-            entries[task.name] = _entry(bench, task, asked, task.method(asked, bench.prompts), began)
-            entries[task.name]["seconds_of_embedding"] = round(embedding, 1)
+            try:
+                entry = _entry(bench, task, asked, task.method(asked, bench.prompts), began)
+                entry["seconds_of_embedding"] = round(embedding, 1)
+            except ValueError as error:  # too few images of a kind, say: the other tasks go on
+                entry = _unanswered(task, f"{NOT_ANSWERED}: {error}")
+            entries[task.name] = entry
             write_json(out / "tasks" / f"{task.name}.json", entries[task.name])
             say(line_of(entries[task.name]))
             bar.update()
@@ -156,7 +161,6 @@ def _entry(bench: Bench, task: BenchTask, asked: Asked, answer: Answer, began: f
         "model": asked.tested.name,
         **answer.result,
         "better": "lower" if task.lower_is_better else "higher",
-        **({"paper": task.paper} if task.paper is not None else {}),
         "images": {split: len(images.samples) for split, images in asked.splits.items()},
         "settings": bench.settings(),
         **provenance(test, bench.seed, bench.resamples),
@@ -189,8 +193,8 @@ def write_json(file: Path, value: Any) -> None:
 
 def line_of(entry: Mapping[str, Any]) -> str:
     """An entry for the terminal: name, value with its interval, chance, images."""
-    if entry.get("status") == NOT_AVAILABLE:
-        return f"  {entry['task']:<30} {NOT_AVAILABLE}"
+    if "status" in entry:
+        return f"  {entry['task']:<30} {entry['status']}"
     return (
         f"  {entry['task']:<30} {entry['metric']:<10} {shown(entry):<26} chance {entry['chance']:.3f}  "
         f"n {entry['n']}, {entry['patients']} patients, {entry['seconds']:.0f} s"
@@ -198,14 +202,17 @@ def line_of(entry: Mapping[str, Any]) -> str:
 
 
 def _missing(task: BenchTask, folder: Path) -> dict[str, Any]:
-    reader = official_reader(task.data_set)
+    tree = official_reader(task.data_set).tree
+    needs = f"{folder.name}/ in the data root, as it is downloaded:\n{tree}"
+    return {**_unanswered(task, NOT_AVAILABLE), "needs": needs}
+
+
+def _unanswered(task: BenchTask, why: str) -> dict[str, Any]:
     return {
         "task": task.name,
         "title": task.title,
-        "data_set": reader.title,
-        "status": NOT_AVAILABLE,
-        "needs": f"{folder.name}/ in the data root, as it is downloaded:\n{reader.tree}",
-        **({"paper": task.paper} if task.paper is not None else {}),
+        "data_set": official_reader(task.data_set).title,
+        "status": why,
     }
 
 

@@ -1,0 +1,34 @@
+"""The tables of speed say what the benchmarks' results say."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def speed_page():
+    pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import speed_page
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+    return speed_page
+
+
+def test_the_tables_are_those_of_the_results(speed_page):
+    assert len(speed_page.rows()) > 10
+    for file, lines in (("docs/speed/README.md", speed_page.table()), ("README.md", speed_page.short_table())):
+        page = (ROOT / file).read_text(encoding="utf-8")
+        assert speed_page.filled(page, lines) == page, (
+            "python benchmarks/speed_page.py docs/speed brings it up to date"
+        )
+
+
+def test_a_missed_goal_is_said(speed_page, monkeypatch):
+    row = {"goal": 1.0, "ratio": 1.01, "quartiles": [1, 1.1], "seconds": [1, 2]}
+    monkeypatch.setattr(speed_page, "rows", lambda: [("a row", row)])
+    assert "1.0, missed" in speed_page.table() and "1.0, missed" in speed_page.short_table()
