@@ -77,6 +77,17 @@ class TunedTower(nn.Module):
         for part in (*last, self.vision_model.layernorm, self.visual_projection, self.head):
             part.requires_grad_(True)
 
+    def train(self, mode: bool = True) -> "TunedTower":
+        """Parts that are not trained stay as in evaluation, and all batch norms: few films say little about them."""
+        super().train(mode)
+        for part in (self.vision_model.embeddings, *self.vision_model.layers):
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
     def forward(self, pixel_values: torch.Tensor, further: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) and (B, X) to (B, C)."""
         img_token = self.vision_model(pixel_values, img_token_only=True).pooler_output

@@ -92,6 +92,19 @@ def test_frozen_layers_do_not_move(asked, monkeypatch):
     assert moved and all(name.startswith(("layers.1.", "layernorm.")) for name in moved)
 
 
+@pytest.mark.parametrize("layers", [1, None])
+def test_batch_norms_and_frozen_parts_stay_as_in_evaluation(make_model, layers):
+    model = make_model(vision={"stem_channels": [4, 6], "hidden_dropout_prob": 0.5})
+    width = model.config.shared_dim
+    tower = TunedTower(model, np.zeros((1, width)), np.zeros(1), layers).train()
+    before = {name: buffer.clone() for name, buffer in tower.named_buffers()}
+    tower(torch.randn(4, 3, 32, 32), torch.zeros(4, 0))
+    assert any("running_mean" in name for name in before)
+    assert all(torch.equal(before[name], buffer) for name, buffer in tower.named_buffers())
+    assert tower.vision_model.layers[1].training
+    assert tower.vision_model.layers[0].training == (layers is None) == tower.vision_model.embeddings.training
+
+
 def test_it_stops_when_validation_no_longer_gets_better(asked):
     answer = finetune(asked, FRACTURE, replace(STILL, epochs=9, patience=2))
     assert len(answer.result["validation_by_epoch"]) == 1 + 2
