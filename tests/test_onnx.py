@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from pedclip import PedCLIPModel, PedCLIPProcessor
+from pedclip import PedCLIPForImageClassification, PedCLIPModel, PedCLIPProcessor, onnx_export
 from pedclip.cli import main
+from pedclip.eval.embeddings import model_hash
 from pedclip.hub import export_folder
 from pedclip.onnx_export import PARITY, ImageTower, TextTower, export_towers, write_onnx
 
@@ -25,6 +27,7 @@ TOWERS = {
     "experts in every layer": {"vision": {"mobe_layers": [0, 1]}},
     "no experts": {"vision": {"mobe_layers": []}},
     "RoBERTa, whose positions skip the padding": {"text": {"model_type": "roberta", "pad_token_id": 1}},
+    "CamemBERT, of RoBERTa's kind by another name": {"text": {"model_type": "camembert", "pad_token_id": 1}},
     "a projection, and convolutions before the patches": {"vision": {"stem_channels": [4, 8]}, "projection_dim": 20},
 }
 
@@ -45,14 +48,35 @@ def inputs_of(model, batch: int, length: int):
 def test_an_exported_program_takes_any_batch_and_length(make_model, name, tmp_path):
     model = make_model(**TOWERS[name])
     programs = export_towers(model)
-    torch.export.save(programs["image"], tmp_path / "image.pt2")
-    image, text = torch.export.load(tmp_path / "image.pt2").module(), programs["text"].module()
+    for side, program in programs.items():
+        torch.export.save(program, tmp_path / f"{side}.pt2")
+    image, text = (torch.export.load(tmp_path / f"{side}.pt2").module() for side in ("image", "text"))
     for batch, length in ((1, 9), (2, 4), (7, 30)):
         pixels, ids, mask = inputs_of(model, batch, length)
         with torch.no_grad():
             for own, other in zip(ImageTower(model)(pixels), image(pixels), strict=True):
                 torch.testing.assert_close(other, own, rtol=0, atol=1e-6)
             torch.testing.assert_close(text(ids, mask), TextTower(model)(ids, mask), rtol=0, atol=1e-6)
+
+
+def test_both_towers_are_one_graph_to_dynamo(make_model):
+    for tower, arguments, shapes in onnx_export._towers(make_model()).values():
+        with torch.no_grad():  # strict: a graph break is an error
+            program = torch.export.export(tower, arguments, dynamic_shapes=shapes, strict=True)
+            for own, other in zip(tower(*arguments), program.module()(*arguments), strict=True):
+                torch.testing.assert_close(other, own, rtol=0, atol=1e-6)
+
+
+def test_the_limit_of_all_experts_at_once_does_not_reach_an_exported_program(make_model, monkeypatch):
+    model = make_model()
+    inner, experts = model.config.vision_config.expert_intermediate_size, model.config.vision_config.num_experts
+    monkeypatch.setattr("pedclip.modeling_pedclip.experts_pedclip.FEW", 4 * inner * experts)  # four images
+    image = export_towers(model)["image"].module()
+    for batch in (1, 4, 5, 9):  # the model goes another way from five on
+        pixels, *_ = inputs_of(model, batch, 4)
+        with torch.no_grad():
+            for own, other in zip(ImageTower(model)(pixels), image(pixels), strict=True):
+                torch.testing.assert_close(other, own, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", TOWERS)
@@ -78,7 +102,46 @@ def test_onnx_runtime_gives_the_models_numbers(make_model, processor, name, tmp_
     has_experts = name != "no experts"
     assert described["files"]["image.onnx"]["outputs"] == ["image_embeds", *(["router_probs"] if has_experts else [])]
     assert json.loads((tmp_path / "onnx" / "onnx.json").read_text()) == described
+    assert described["model_hash"] == model_hash(tmp_path / "model")
+    assert (tmp_path / "onnx" / "config.json").read_bytes() == (tmp_path / "model" / "config.json").read_bytes()
+    settings = json.loads((tmp_path / "onnx" / "tokenizer_config.json").read_text())
+    assert not {"is_local", "local_files_only"} & set(settings)
     assert PedCLIPProcessor.from_pretrained(tmp_path / "onnx").tokenizer is not None
+
+
+def test_a_classifier_gives_its_logits(make_config, processor, tmp_path):
+    torch.manual_seed(0)
+    labels = {0: "normal", 1: "fracture", 2: "cast"}
+    model = PedCLIPForImageClassification(make_config(id2label=labels)).eval()
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    described = write_onnx(tmp_path / "model", tmp_path / "onnx")
+    assert described["labels"] == list(labels.values())
+    assert list(described["files"]) == ["image.onnx"]
+    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "image.onnx", providers=["CPUExecutionProvider"])
+    for batch in (1, 2, 5):
+        pixels = torch.randn(batch, 3, 32, 32)
+        with torch.no_grad():
+            expected = model(pixel_values=pixels).logits.numpy()
+        (found,) = session.run(["logits"], {"pixel_values": pixels.numpy()})
+        np.testing.assert_allclose(found, expected, rtol=0, atol=PARITY)
+
+
+def test_half_precision_is_exported_in_float32(model_folder, tmp_path):
+    PedCLIPModel.from_pretrained(model_folder, dtype=torch.bfloat16).save_pretrained(model_folder)
+    described = write_onnx(model_folder, tmp_path / "onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "text.onnx", providers=["CPUExecutionProvider"])
+    assert {one.type for one in session.get_outputs()} == {"tensor(float)"}
+    assert max(file["largest_difference"] for file in described["files"].values()) <= PARITY
+
+
+def test_weights_beyond_the_limit_of_a_file_lie_beside_it(model_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 0)
+    assert main(["onnx", str(model_folder), str(tmp_path / "onnx")]) == 0
+    (tmp_path / "onnx").rename(tmp_path / "moved")  # a path in the graph would be lost now
+    assert (tmp_path / "moved" / "image.onnx.data").is_file()
+    session = onnxruntime.InferenceSession(tmp_path / "moved" / "image.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(None, {"pixel_values": np.zeros((1, 3, 32, 32), np.float32)})[0].shape == (1, 24)
 
 
 def test_a_graph_that_differs_is_not_left_behind(model_folder, tmp_path, monkeypatch):
@@ -89,8 +152,6 @@ def test_a_graph_that_differs_is_not_left_behind(model_folder, tmp_path, monkeyp
 
 
 def test_a_difference_is_seen(model_folder, tmp_path, monkeypatch):
-    from pedclip import onnx_export
-
     model = PedCLIPModel.from_pretrained(model_folder)
     tower, arguments, shapes = onnx_export._towers(model)["image"]
     onnx_export._trace(tower, arguments, shapes, tmp_path / "image.onnx")
@@ -128,6 +189,8 @@ def test_the_snippets_of_the_docs_run_and_print_what_they_say(model_folder, tmp_
     ("change", "message"),
     [
         (lambda folder: (folder / "config.json").unlink(), "is not a model folder"),
+        (lambda folder: set_config(folder, architectures=["BertModel"]), "names the architectures ['BertModel']"),
+        (lambda folder: tower_alone(folder), "holds a PedCLIPVisionModel"),
         (lambda folder: set_skip(folder), "skip_experts_below is 0.01"),
     ],
 )
@@ -138,10 +201,31 @@ def test_what_cannot_be_exported_is_said_and_nothing_is_written(model_folder, tm
     assert not (tmp_path / "out").exists()
 
 
-def set_skip(folder):
+def set_config(folder, **fields):
     config = json.loads((folder / "config.json").read_text())
-    config["vision_config"]["skip_experts_below"] = 0.01
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config | fields))
+
+
+def set_skip(folder):
+    vision = json.loads((folder / "config.json").read_text())["vision_config"]
+    set_config(folder, vision_config=vision | {"skip_experts_below": 0.01})
+
+
+def tower_alone(folder):
+    model, processor = PedCLIPModel.from_pretrained(folder), PedCLIPProcessor.from_pretrained(folder)
+    shutil.rmtree(folder)
+    model.vision_model.save_pretrained(folder)
+    processor.image_processor.save_pretrained(folder)
+
+
+def test_a_tower_that_torch_cannot_trace_is_said_and_nothing_is_left(model_folder, tmp_path, monkeypatch, capsys):
+    def looks_at_values(self, pixel_values):
+        return (pixel_values.mean(dim=(1, 2)) if pixel_values.sum() > 0 else pixel_values[:, 0, 0],)
+
+    monkeypatch.setattr(ImageTower, "forward", looks_at_values)
+    assert main(["onnx", str(model_folder), str(tmp_path / "out")]) == 2
+    assert "image.onnx cannot be written: torch does not trace this tower" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [model_folder.name]
 
 
 def test_a_missing_package_is_named_with_the_way_out(model_folder, tmp_path, monkeypatch, capsys):

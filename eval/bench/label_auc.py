@@ -57,10 +57,11 @@ def _classification(
     learned: np.ndarray,
 ) -> Classification:
     patients = asked.splits["test"].patients
-    rows, metrics = [], []
+    rows: list[dict[str, Any]] = []
+    metrics = []
     for place, name in enumerate(task.labels):
         positive = truth[:, place]
-        row = {
+        row: dict[str, Any] = {
             "class": name,
             "n": int(positive.sum()),
             "patients": len({patient for patient, here in zip(patients, positive, strict=True) if here}),

@@ -90,10 +90,10 @@ def constant_mask(truth: np.ndarray) -> np.ndarray:
     """
     best = np.zeros(truth.shape[1:], bool)
     for place in range(truth.shape[1]):
-        of_class = truth[:, place][truth[:, place].any((1, 2))][:, None]  # (n, 1, H, W)
+        of_class = truth[:, place][truth[:, place].any((1, 2))].reshape(-1, best[place].size).astype(np.float32)
         if len(of_class):
-            often = of_class.mean(0)
-            masks = [often > level for level in LEVELS]
-            quality = [dice(np.broadcast_to(mask, of_class.shape), of_class).mean() for mask in masks]
-            best[place] = masks[int(np.argmax(quality))][0]
+            masks = of_class.mean(0) > LEVELS[:, None]  # (levels, pixels)
+            overlap = of_class @ masks.T.astype(np.float32)
+            total = of_class.sum(1)[:, None] + masks.sum(1)
+            best[place] = masks[(2 * overlap / total).mean(0).argmax()].reshape(best[place].shape)
     return best

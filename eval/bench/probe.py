@@ -44,10 +44,10 @@ def linear_probe(
 ) -> Answer:
     """AUC of linear probes on the frozen embeddings: by label, and their mean; classes count one against the rest.
 
-    With a `share` below 1 that many of the training patients are drawn, 3 times from a tenth on and 5 times below, and
-    the value is the mean over the draws; `training_draws` has each. Features are standardised by what was drawn. One C
-    for all labels is chosen by macro AUC on validation, whose labels are all used whatever the share. The test labels
-    are not looked at before the scores are there.
+    With a `share` below 1 that many of the training patients are drawn, 3 times from a tenth on, 5 times below, and
+    the value is the mean over the draws; `training_draws` has each, and the interval is over test patients alone.
+    Features are standardised by what was drawn. One C for all labels is chosen by macro AUC on validation, where all
+    labels are used, whatever the share. The test labels are not looked at before the scores are there.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}; it is a part of the training patients, above 0 and at most 1")

@@ -77,6 +77,17 @@ class TunedTower(nn.Module):
         for part in (*last, self.vision_model.layernorm, self.visual_projection, self.head):
             part.requires_grad_(True)
 
+    def train(self, mode: bool = True) -> "TunedTower":
+        """Parts that are not trained stay as in evaluation, and all batch norms: few films say little about them."""
+        super().train(mode)
+        for part in (self.vision_model.embeddings, *self.vision_model.layers):
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
     def forward(self, pixel_values: torch.Tensor, further: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) and (B, X) to (B, C)."""
         img_token = self.vision_model(pixel_values, img_token_only=True).pooler_output
@@ -125,11 +136,16 @@ def _trained(
         {"params": head, "lr": settings.head_learning_rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    batches = -(-len(targets) // settings.batch_size)
+    total = settings.epochs * batches
+    # up over the first epoch, for a head that fits already is soon broken by a hasty tower, then down to the end
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / batches, (total - step) / max(total - batches, 1))
+    )
     by_epoch = [score(inputs["validation"].outputs(tower))]
     best, kept = 0, copy.deepcopy(tower.state_dict())
     order = torch.Generator().manual_seed(seed)
-    batches = -(-len(targets) // settings.batch_size)
-    with tqdm(total=settings.epochs * batches, unit="batch", desc="fine-tuning", leave=False) as bar:
+    with tqdm(total=total, unit="batch", desc="fine-tuning", leave=False) as bar:
         for epoch in range(1, settings.epochs + 1):
             tower.train()
             for rows, pixel_values, further in inputs["train"].batches(torch.randperm(len(targets), generator=order)):
@@ -137,6 +153,7 @@ def _trained(
                 loss(tower(pixel_values, further), targets[rows].to(pixel_values.device)).backward()
                 nn.utils.clip_grad_norm_(tower.parameters(), settings.largest_gradient)
                 optimizer.step()
+                schedule.step()
                 bar.update()
             outputs = inputs["validation"].outputs(tower)
             if not np.isfinite(outputs).all():

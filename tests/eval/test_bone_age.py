@@ -150,7 +150,7 @@ def test_tuning_starts_at_the_regression(tmp_path, tested, use_sex):
 
 def test_tuning_learns_a_contrast(tmp_path, tested):
     asked = stripes(tmp_path, tested)
-    settings = Tuning(epochs=8, patience=8, batch_size=16, learning_rate=3e-3, head_learning_rate=3e-3)
+    settings = Tuning(epochs=8, patience=8, batch_size=16, learning_rate=3e-4, head_learning_rate=3e-4)
     tuned = tuned_bone_age(asked, settings=settings).result
     assert tuned["best_epoch"] > 0
     assert tuned["value"] < bone_age(asked).result["value"]

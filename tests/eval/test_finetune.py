@@ -15,7 +15,7 @@ from pedclip.eval.bench.tuning import TunedTower, Tuning
 
 FRACTURE = QUESTIONS["grazpedwri-dx"]
 STILL = Tuning(epochs=2, learning_rate=0.0, head_learning_rate=0.0)
-SHORT = Tuning(epochs=6, patience=6, batch_size=16, learning_rate=3e-3, head_learning_rate=3e-3)
+SHORT = Tuning(epochs=5, batch_size=16, learning_rate=3e-4, head_learning_rate=3e-4)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_it_learns_what_the_frozen_tower_could_not_tell(asked):
     tuned = finetune(noisy, FRACTURE, SHORT).result
     assert tuned["validation_by_epoch"][tuned["best_epoch"]] == max(tuned["validation_by_epoch"])
     assert tuned["best_epoch"] > 0
-    assert tuned["value"] > linear_probe(noisy, FRACTURE).result["value"] + 0.02
+    assert tuned["value"] > linear_probe(noisy, FRACTURE).result["value"] + 0.1
 
 
 def test_the_given_model_is_bitwise_what_it_was(asked):
@@ -92,6 +92,19 @@ def test_frozen_layers_do_not_move(asked, monkeypatch):
     assert moved and all(name.startswith(("layers.1.", "layernorm.")) for name in moved)
 
 
+@pytest.mark.parametrize("layers", [1, None])
+def test_batch_norms_and_frozen_parts_stay_as_in_evaluation(make_model, layers):
+    model = make_model(vision={"stem_channels": [4, 6], "hidden_dropout_prob": 0.5})
+    width = model.config.shared_dim
+    tower = TunedTower(model, np.zeros((1, width)), np.zeros(1), layers).train()
+    before = {name: buffer.clone() for name, buffer in tower.named_buffers()}
+    tower(torch.randn(4, 3, 32, 32), torch.zeros(4, 0))
+    assert any("running_mean" in name for name in before)
+    assert all(torch.equal(before[name], buffer) for name, buffer in tower.named_buffers())
+    assert tower.vision_model.layers[1].training
+    assert tower.vision_model.layers[0].training == (layers is None) == tower.vision_model.embeddings.training
+
+
 def test_it_stops_when_validation_no_longer_gets_better(asked):
     answer = finetune(asked, FRACTURE, replace(STILL, epochs=9, patience=2))
     assert len(answer.result["validation_by_epoch"]) == 1 + 2
@@ -122,12 +135,12 @@ def test_more_layers_than_there_are_and_runaway_training_are_errors(asked):
     with pytest.raises(ValueError, match="layers is 3, and the tower has 2"):
         finetune(asked, FRACTURE, replace(SHORT, layers=3))
     with pytest.raises(ValueError, match="ran away in epoch 1: outputs are not finite; lower learning_rate"):
-        finetune(asked, FRACTURE, replace(SHORT, learning_rate=1e38))
+        finetune(asked, FRACTURE, replace(SHORT, learning_rate=1e30))
 
 
 def test_a_tree_in_an_official_layout_goes_through(tmp_path, tested):
-    asked = phantom_tree("grazpedwri-dx", tmp_path, tested, patients=40)
-    answer = finetune(asked, replace(FRACTURE, min_images=1), replace(SHORT, epochs=1))
+    asked = phantom_tree("chd-cxr", tmp_path, tested, patients=80)
+    answer = finetune(asked, replace(QUESTIONS["chd-cxr"], min_images=1), replace(SHORT, epochs=1))
     json.dumps([answer.result, answer.predictions], allow_nan=False)
     assert answer.result["n"] == len(asked.splits["test"].samples)
     assert answer.result["settings_of_tuning"]["epochs"] == 1

@@ -28,7 +28,8 @@ from pedclip.eval.bench.segmentation import PatchFeatures, before_against_after,
 from pedclip.eval.embeddings import EmbeddedImages
 from pedclip.processing.data.sample import Mask, Sample
 
-QUICK = {"epochs": 8, "width": 0.03, "batch_size": 6, "learning_rate": 1e-2}
+QUICK = {"epochs": 2, "width": 0.03, "batch_size": 6, "learning_rate": 1e-2}
+LONGER = {"epochs": 30, "width": 0.06, "batch_size": 6, "learning_rate": 1e-2}
 SHAPE = (48, 64)  # H, W of a file: stretched, it is told from a square
 
 
@@ -233,7 +234,7 @@ def test_the_loss_equals_the_slow_way():
 
 @pytest.mark.parametrize("decoder", list(DECODERS))
 def test_a_decoder_learns_more_than_the_best_constant_mask(asked, decoder):
-    answer = segmentation(asked, decoder, "before", **QUICK)
+    answer = segmentation(asked, decoder, "before", **LONGER)
     result = answer.result
     assert result["low"] <= result["value"] <= result["high"] <= 1
     assert result["above_chance"]["low"] > 0
@@ -259,13 +260,13 @@ def test_shuffled_masks_teach_nothing(asked):
             replace(one, masks=samples[o].masks, row=samples[o].row) for one, o in zip(samples, order, strict=True)
         ]
         splits[name] = replace(images, samples=mixed)
-    result = segmentation(replace(asked, splits=splits), "unet", **QUICK).result
+    result = segmentation(replace(asked, splits=splits), "unet", **LONGER).result
     assert result["above_chance"]["low"] < 0.05
 
 
 @pytest.mark.parametrize("tuned", [False, True])
 def test_the_same_seed_gives_the_same_answer_and_the_model_is_left_alone(asked, tuned):
-    few = {**QUICK, "epochs": 2}
+    few = QUICK
     before = copy.deepcopy(asked.tested.model.state_dict())
     torch.manual_seed(5)
     first = segmentation(asked, "setr", tuned=tuned, **few)
@@ -287,14 +288,14 @@ def test_a_tuned_tower_learns(asked, monkeypatch):
         "load_state_dict",
         lambda self, *given, **named: towers.append(self) or real(self, *given, **named),
     )
-    segmentation(asked, "setr", tuned=True, tower_learning_rate=1e-3, **{**QUICK, "epochs": 2})
+    segmentation(asked, "setr", tuned=True, tower_learning_rate=1e-3, **QUICK)
     learned, own = towers[0][1], asked.tested.model.vision_model
     changed = [name for name, value in learned.state_dict().items() if not torch.equal(value, own.state_dict()[name])]
     assert any("experts" in name for name in changed) and any("attention" in name for name in changed)
 
 
 def test_before_and_after_are_compared_on_the_same_patients(asked):
-    before, after, difference = before_against_after(asked, "setr", **{**QUICK, "epochs": 2})
+    before, after, difference = before_against_after(asked, "setr", **QUICK)
     assert difference.value == pytest.approx(before.result["value"] - after.result["value"])
     assert before.result["settings"]["features"] == "before" and after.result["settings"]["features"] == "after"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pedclip.eval import xr
-from pedclip.eval.baselines import BASELINES, extract, fit_and_score
+from pedclip.eval.baselines import BASELINES, PROBE, extract, fit_and_score
 from pedclip.processing.data.folder import read_folder
 
 
@@ -39,7 +39,7 @@ def test_a_run_gets_results_and_a_report(run, collection, capsys, monkeypatch):
         assert {"value", "low", "high", "n", "patients"} <= set(results[key])
     assert list(results["fittings"]) == ["resize", "padding"]
     first = results["rows"][0]
-    assert [entry["method"] for entry in first["entries"]] == ["PedCLIP", *BASELINES]
+    assert [entry["method"] for entry in first["entries"]] == ["PedCLIP", PROBE.name, *BASELINES]
     assert all("pedclip_minus_this" in entry for entry in first["entries"][1:])
     # within the one source that has both; Kermany alone is a row already, and so is the only source of spines
     assert {row["key"] for row in results["rows"] if ": " in row["key"]} == {

@@ -110,7 +110,7 @@ def stripes(folder: Path, tested: Any, images: int = 48, seed: int = 0) -> Asked
             across = number % 2 == 0
             strength = random.uniform(20, 60)
             wave = strength * np.sign(np.sin(np.arange(32) * np.pi / 2 + random.uniform(0, 6)))
-            pixels = 128 + (wave[:, None] if across else wave[None]) + random.normal(0, 10, (32, 32))
+            pixels = 128 + (wave[:, None] if across else wave[None]) + random.normal(0, 40, (32, 32))
             one = sample(
                 number,
                 split,
