@@ -1,9 +1,10 @@
-"""AUC with its 95 % interval over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""AUC with its 95 % interval over patients: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 
 import evaluate
 from datasets import Features, Value
+
 from pedclip.eval.metrics.answers import auc_answer
 
 DESCRIPTION = "AUC with its 95 % interval over patients."

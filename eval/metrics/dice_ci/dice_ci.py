@@ -1,9 +1,10 @@
-"""Mean Dice of label maps with its 95 % interval over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""Mean Dice of label maps with its 95 % interval over patients: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 
 import evaluate
 from datasets import Features, List, Value
+
 from pedclip.eval.metrics.answers import dice_answer
 
 DESCRIPTION = "Mean Dice of label maps with its 95 % interval over patients."

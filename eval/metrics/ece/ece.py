@@ -1,9 +1,10 @@
-"""Expected calibration error, Brier score and reliability, with intervals over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""Calibration error, Brier score and reliability with intervals: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 
 import evaluate
 from datasets import Features, List, Value
+
 from pedclip.eval.metrics.answers import ece_answer
 
 DESCRIPTION = "Expected calibration error, Brier score and reliability, with intervals over patients."

@@ -1,9 +1,10 @@
-"""Mean absolute error with its 95 % interval over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""Mean absolute error with its 95 % interval over patients: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 
 import evaluate
 from datasets import Features, Value
+
 from pedclip.eval.metrics.answers import mae_answer
 
 DESCRIPTION = "Mean absolute error with its 95 % interval over patients."

@@ -1,9 +1,10 @@
-"""Recall at k with its 95 % interval over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""Recall at k with its 95 % interval over patients: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 
 import evaluate
 from datasets import Features, List, Value
+
 from pedclip.eval.metrics.answers import recall_answer
 
 DESCRIPTION = "Recall at k with its 95 % interval over patients."
