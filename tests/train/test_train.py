@@ -15,6 +15,10 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 import pedclip.train as training
 from pedclip import PedCLIPModel, PedCLIPProcessor
 from pedclip.configuration.training import load_recipe
+from pedclip.eval.leakage import check_leakage
+from pedclip.eval.training_manifest import MANIFEST, manifest_of
+from pedclip.processing.data.samples import read_samples
+from pedclip.publishing import patient_data_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +54,24 @@ def metrics_of(output: Path) -> list[dict]:
 def uninterrupted(recipe, tmp_path) -> Path:
     run(recipe, f"output={tmp_path / 'whole'}")
     return tmp_path / "whole"
+
+
+def test_a_run_leaves_a_manifest_that_finds_its_own_images_and_stays_out_of_the_models_folder(uninterrupted, recipe):
+    data = load_recipe(recipe).data
+    manifest = manifest_of(uninterrupted / "hub")
+    assert manifest == manifest_of(uninterrupted / "checkpoints" / "best") == uninterrupted / MANIFEST
+    assert list(uninterrupted.rglob("*manifest*")) == [manifest]
+    for split, count in (("train", 24), ("validation", 8)):
+        leaks = check_leakage(manifest, read_samples(data, split=split))
+        assert [seen.split for seen in leaks.seen_images] == [split] * count
+        assert leaks.seen_patients == count
+    assert patient_data_in(uninterrupted / "hub") == []
+
+
+def test_a_resumed_run_keeps_its_manifest(recipe, tmp_path, uninterrupted):
+    content = (uninterrupted / MANIFEST).read_bytes()
+    run(recipe, f"output={uninterrupted}")
+    assert (uninterrupted / MANIFEST).read_bytes() == content
 
 
 @pytest.mark.parametrize("saves_before_the_kill", [1, 2, 4])
