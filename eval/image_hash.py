@@ -1,13 +1,16 @@
 """A fingerprint of a picture that survives another format, half or twice the size, and 8 bits for 16.
 
-The film becomes 32 x 32 means; what is darker or lighter than its surroundings there is projected on 512 random
-directions, and the signs are kept. The directions come from a salt, so two salts give fingerprints that cannot be
-compared. They are no secret, though: whoever has salt and signs can compute a blurred 32 x 32 sketch of the film.
+The film becomes 32 x 32 means. What is darker or lighter than its surroundings there is looked at twice: broadly, as
+it is, and finely, each place by its own contrast, so that faint structures count as much as the outline. Both are
+projected on random directions, 512 each, and the signs are kept; two pictures are one where both are near. The
+directions come from a salt, so two salts give fingerprints that cannot be compared. They are no secret, though: whoever
+has salt and signs can compute a blurred 32 x 32 sketch of the film.
 
-BENCHMARKED
+docs/statistics.md has how often it errs, by benchmarks/leakage.py. What is mirrored, turned, cropped or inverted is
+not found.
 """
 
-# Shapes: N images, H and W pixels, S = 32, B = 512 bits
+# Shapes: N images, H and W pixels, S = 32, B = 1024 bits, the first half broad and the other fine
 import hashlib
 
 import numpy as np
@@ -16,17 +19,19 @@ from PIL import Image
 from ..processing.reading_pedclip import read_radiograph
 
 SIDE = 32
-AROUND = 3  # cells on each side that count as surroundings
-BITS = 512
-SAME = 56  # bits: as many differences, or fewer, and two pictures are one
+BROAD, FINE = 3, 2  # cells on each side that count as surroundings
+HALF = 512
+BITS = 2 * HALF
+MOST_BROAD, MOST_FINE = 64, 96  # of 512: with more differences in either, two pictures are not one
+FLOOR = 0.01  # of the film's own spread: below it, a place's contrast is noise
 ROWS_AT_ONCE = 1024
 FEATURELESS = 1e-3  # grey levels: below this spread there is nothing to know a picture by
 
 
 def directions(salt: bytes) -> np.ndarray:
-    """(S * S, B): what pictures are projected on."""
+    """(2, S * S, HALF): what pictures are projected on."""
     seed = int.from_bytes(hashlib.sha256(b"directions" + salt).digest(), "big")
-    return np.random.default_rng(seed).standard_normal((SIDE * SIDE, BITS)).astype(np.float32)
+    return np.random.default_rng(seed).standard_normal((2, SIDE * SIDE, HALF)).astype(np.float32)
 
 
 def picture_bits(content: bytes, onto: np.ndarray) -> np.ndarray | None:
@@ -35,36 +40,49 @@ def picture_bits(content: bytes, onto: np.ndarray) -> np.ndarray | None:
     Raises UnreadableImageError where the bytes are no image.
     """
     details = local_contrast(read_radiograph(content).pixels)
-    return None if details is None else np.packbits(details @ onto > 0)
+    return None if details is None else np.packbits(np.concatenate([details[0] @ onto[0], details[1] @ onto[1]]) > 0)
 
 
 def local_contrast(pixels: np.ndarray) -> np.ndarray | None:
-    """(H, W) or (H, W, 3) -> (S * S,): each cell's mean less that of its surroundings; None where all are alike."""
+    """(H, W) or (H, W, 3) -> (2, S * S): each cell less its surroundings, broad and fine; None where all are alike."""
     grey = pixels.mean(-1) if pixels.ndim == 3 else pixels
     film = Image.fromarray(grey.astype(np.float32))
     cells = np.asarray(film.resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
-    padded = np.pad(cells, AROUND, mode="edge")
-    width = 2 * AROUND + 1
-    around = np.lib.stride_tricks.sliding_window_view(padded, (width, width)).mean((2, 3))
-    details = (cells - around).reshape(-1)
-    details -= details.mean()
-    return None if np.abs(details).max() < FEATURELESS else details.astype(np.float32)
+    broad = cells - _around(cells, BROAD)
+    fine = cells - _around(cells, FINE)
+    if np.abs(broad).max() < FEATURELESS:
+        return None
+    fine = fine / (np.sqrt(_around(fine**2, FINE)) + FLOOR * cells.std())
+    details = np.stack([broad, fine]).reshape(2, -1)
+    return (details - details.mean(1, keepdims=True)).astype(np.float32)
 
 
 def nearest(some: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, B / 8) and (M, B / 8) -> for each of N the nearest of M, as its place and the number of bits that differ."""
-    places, distances = np.zeros(len(some), int), np.full(len(some), BITS + 1)
-    if not len(others):
-        return places, distances
+    """(N, B / 8) and (M, B / 8) -> for each of N the nearest of M: its place, and how far apart they are.
+
+    Apart is the larger of broad and fine differences, each in parts of its limit: up to 1 two pictures are one.
+    """
+    places, distances = np.zeros(len(some), int), np.full(len(some), np.inf)
     signs = _signs(some)
     for first in range(0, len(others), ROWS_AT_ONCE):
-        apart = (BITS - signs @ _signs(others[first : first + ROWS_AT_ONCE]).T) / 2  # (N, rows)
+        rows = _signs(others[first : first + ROWS_AT_ONCE])
+        broad, fine = ((HALF - one @ other.T) / 2 for one, other in zip(signs, rows, strict=True))  # (N, rows)
+        apart = np.maximum(broad / MOST_BROAD, fine / MOST_FINE)
         place = apart.argmin(1)
-        least = apart[np.arange(len(some)), place].round().astype(int)
+        least = apart[np.arange(len(some)), place]
         closer = least < distances
         places[closer], distances[closer] = first + place[closer], least[closer]
     return places, distances
 
 
 def _signs(bits: np.ndarray) -> np.ndarray:
-    return np.unpackbits(bits, axis=1).astype(np.float32) * 2 - 1
+    """(N, B / 8) -> (2, N, HALF) of -1 and 1."""
+    signs = np.unpackbits(bits, axis=1).astype(np.float32) * 2 - 1
+    return signs.reshape(len(bits), 2, HALF).swapaxes(0, 1)
+
+
+def _around(cells: np.ndarray, reach: int) -> np.ndarray:
+    """Each cell's mean with those up to `reach` away, edges repeated."""
+    padded = np.pad(cells, reach, mode="edge")
+    width = 2 * reach + 1
+    return np.lib.stride_tricks.sliding_window_view(padded, (width, width)).mean((2, 3))

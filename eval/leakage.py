@@ -13,7 +13,7 @@ import yaml
 
 from ..processing.data.official.terms import all_terms
 from ..processing.data.sample import Sample
-from .image_hash import SAME, nearest
+from .image_hash import nearest
 from .training_manifest import Hashed, TrainingManifest, hash_samples, manifest_of, read_manifest
 
 OVERLAPS = Path(__file__).with_name("overlaps.yaml")
@@ -32,7 +32,7 @@ class SeenImage:
     training_place: int  # in the manifest
     split: str  # that it was in: train or validation
     kind: str  # "same file" or "same picture"
-    bits_apart: int  # of 512; 0 for the same file
+    apart: float  # 0 for the same file; up to 1 pictures are taken for one
 
 
 @dataclass(frozen=True)
@@ -192,10 +192,10 @@ def _seen_images(training: TrainingManifest, tests: Hashed) -> list[SeenImage]:
     found = []
     for place, row in enumerate(tests.files):
         if row.tobytes() in files:
-            there, bits, kind = files[row.tobytes()], 0, "same file"
-        elif tests.recognisable[place] and apart[place] <= SAME:
-            there, bits, kind = int(with_picture[places[place]]), int(apart[place]), "same picture"
+            there, far, kind = files[row.tobytes()], 0.0, "same file"
+        elif tests.recognisable[place] and apart[place] <= 1:
+            there, far, kind = int(with_picture[places[place]]), float(apart[place]), "same picture"
         else:
             continue
-        found.append(SeenImage(place, there, str(training.split[there]), kind, bits))
+        found.append(SeenImage(place, there, str(training.split[there]), kind, far))
     return found

@@ -36,7 +36,7 @@ class Hashed:
 
     patients: np.ndarray  # (N, 16) uint8: PBKDF2 of the patient's id
     files: np.ndarray  # (N, 16) uint8: SHA-256 of the file
-    pictures: np.ndarray  # (N, 64) uint8: image_hash.py
+    pictures: np.ndarray  # (N, 128) uint8: image_hash.py
     recognisable: np.ndarray  # (N,) bool: False where a picture has one shade, or cannot be read
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pedclip.cli import main
 from pedclip.configuration.data import DataConfig
-from pedclip.eval.image_hash import BITS, SAME, directions, local_contrast, nearest, picture_bits
+from pedclip.eval.image_hash import BITS, MOST_BROAD, MOST_FINE, directions, local_contrast, nearest, picture_bits
 from pedclip.eval.leakage import LeakError, ancestry, check_leakage, leaks_of, shared_lineage
 from pedclip.eval.tasks import run_task
 from pedclip.eval.training_manifest import MANIFEST, read_manifest, write_manifest
@@ -96,7 +96,7 @@ def test_the_same_file_under_another_name_and_patient_is_found(split, manifest, 
     shutil.copy(train[2].path, path)
     leaks = check_leakage(manifest, [*test, Sample(path, path.name, None, "new", None)], ["phantom"])
     (seen,) = leaks.seen_images
-    assert (seen.kind, seen.split, seen.bits_apart, seen.place) == ("same file", "validation", 0, len(test))
+    assert (seen.kind, seen.split, seen.apart, seen.place) == ("same file", "validation", 0, len(test))
     assert seen.training_place == len(train) - 5 + 2
 
 
@@ -126,7 +126,7 @@ def test_films_of_the_same_part_of_different_patients_are_not_taken_for_one(film
         ]
         if rivals:
             compared += len(rivals)
-            assert nearest(bits[[place]], bits[rivals])[1][0] > SAME
+            assert nearest(bits[[place]], bits[rivals])[1][0] > 1
     assert compared > 300
 
 
@@ -136,7 +136,7 @@ def test_real_radiographs_of_different_patients_are_not_taken_for_one(shared_dat
     bits = np.stack([picture_bits((shared_data / "xr" / row["file_name"]).read_bytes(), onto) for row in rows])
     patients = np.array([row["patient_id"] for row in rows])
     for place in range(len(rows)):
-        assert nearest(bits[[place]], bits[patients != patients[place]])[1][0] > SAME
+        assert nearest(bits[[place]], bits[patients != patients[place]])[1][0] > 1
 
 
 def test_nearest_equals_counting_bits_one_by_one():
@@ -144,9 +144,10 @@ def test_nearest_equals_counting_bits_one_by_one():
     some, others = random.integers(0, 256, (2, 7, BITS // 8), dtype=np.uint8)
     places, apart = nearest(some, others)
     for row, place, bits in zip(some, places, apart, strict=True):
-        slow = [sum(int(a ^ b).bit_count() for a, b in zip(row, other, strict=True)) for other in others]
-        assert (slow[place], min(slow)) == (bits, bits)
-    assert nearest(some, others[:0])[1].min() > BITS
+        differing = [[int(a ^ b).bit_count() for a, b in zip(row, other, strict=True)] for other in others]
+        slow = [max(sum(one[:64]) / MOST_BROAD, sum(one[64:]) / MOST_FINE) for one in differing]
+        assert slow[place] == min(slow) == pytest.approx(bits)
+    assert nearest(some, others[:0])[1].min() > 1
 
 
 def test_a_picture_of_one_shade_is_like_no_other(tmp_path):
