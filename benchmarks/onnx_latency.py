@@ -4,7 +4,8 @@
 
 PedCLIP's image tower (ViT-B/16, 23 experts in the last layer, random weights) in ONNX Runtime, float32, against
 transformers' CLIPVisionModelWithProjection of the same size, called as its documentation calls it; both with the same
-number of threads, in pairs in one process. Beside it PedCLIP in PyTorch, eager and compiled, against the same.
+number of threads, in pairs in one process, while nothing else runs (quiet.py). Beside it PedCLIP in PyTorch, eager and
+compiled, against the same.
 
 Memory is taken in a process of its own for each side: what one image takes above the loaded model, and all in all.
 """
@@ -24,7 +25,8 @@ from typing import Any
 import psutil
 import torch
 from hardware import described
-from mobe import PAIRS, measure, peak_above, set_gates
+from mobe import PAIRS, peak_above, set_gates
+from quiet import measure_quietly
 from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from pedclip import PedCLIPConfig, PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
@@ -105,7 +107,7 @@ def print_memory(side: str, folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--pairs", type=int, default=2 * PAIRS)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -129,7 +131,7 @@ def main() -> int:
                     continue
                 key = f"one radiograph, {side}, {name} gates: {THEIRS}"
                 goal = {"goal": GOAL} if side == "ONNX Runtime" else {}
-                rows[key] = {**goal, **measure(lambda make=make, at=folder: (make(at), clip()), args.pairs)}
+                rows[key] = {**goal, **measure_quietly(lambda make=make, at=folder: (make(at), clip()), args.pairs)}
                 gc.collect()
                 taken = {"ours": memory(side, folder), "theirs": memory("CLIP", folder)}
                 for column, kind in (("peak_mib", "above"), ("process_mib", "in_all")):

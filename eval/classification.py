@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .statistics import RESAMPLES, Metric, auc_metric, estimate, mean_of
+from .statistics import RESAMPLES, Metric, auc_metric, below_chance, estimate, mean_of
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,14 @@ def classify(
         if name in metrics:
             by_class = estimate(metrics[name], patients, resamples, seed)
             row |= {"value": by_class.value, "low": by_class.low, "high": by_class.high}
+            row |= below_chance(by_class)
         rows.append(row)
+    found = estimate(headline, patients, resamples, seed)
     result = {
         "metric": f"AUC, {classes[0]} against {classes[1]}" if two else "macro AUC, one against the rest",
-        **estimate(headline, patients, resamples, seed).to_dict(),
+        **found.to_dict(),
         "chance": 0.5,
+        **below_chance(found),
         "min_images": min_images,
         "classes": rows,
     }

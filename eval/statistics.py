@@ -3,6 +3,9 @@
 A metric here is a function of weights: given (R, N) weights, one row for each resample and one column for each image,
 it returns (R,) values. Weights of one give the plain value. So a thousand resamples cost a few matrix operations, and
 two models are compared on the very same resamples.
+
+Intervals are bias-corrected and accelerated (intervals.py), because plain percentiles cover too seldom below 60
+patients. How often they cover is measured in tests/eval/test_coverage.py.
 """
 
 # Shapes: R resamples, N images, C classes
@@ -12,8 +15,26 @@ from typing import Any
 
 import numpy as np
 
+from .intervals import bca_interval, bound_without_spread
+
 RESAMPLES = 1000
+JACKKNIFE_CELLS = 2**24  # weights at a time: 128 MiB
 Metric = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class BoundedMetric:
+    """A metric between 0 and 1, with the groups of images, as places, that it is made from.
+
+    Where all is right, every resample is too, and the bootstrap would claim certainty; the number of patients in the
+    smallest group says how little is known then.
+    """
+
+    of_weights: Metric
+    groups: tuple[np.ndarray, ...]
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        return self.of_weights(weights)
 
 
 @dataclass(frozen=True)
@@ -31,7 +52,15 @@ class Estimate:
         return asdict(self)
 
 
-def auc_metric(positive: Sequence[bool] | np.ndarray, scores: Sequence[float] | np.ndarray) -> Metric:
+def below_chance(found: Estimate, chance: float = 0.5) -> dict[str, bool]:
+    """Whether a score is worse than chance, and whether its whole interval is: then the scores are turned round."""
+    return {
+        "below_chance": found.value < chance,
+        "interval_below_chance": found.high is not None and found.high < chance,
+    }
+
+
+def auc_metric(positive: Sequence[bool] | np.ndarray, scores: Sequence[float] | np.ndarray) -> BoundedMetric:
     """The AUC as a function of weights: the chance that a positive outscores a negative, ties counting half.
 
     Written out because scikit-learn's, which the tests compare it with, takes one weighting at a time.
@@ -52,7 +81,7 @@ def auc_metric(positive: Sequence[bool] | np.ndarray, scores: Sequence[float] | 
         pairs = positives.sum(1) * negatives.sum(1)
         return np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
 
-    return metric
+    return BoundedMetric(metric, (np.flatnonzero(positive), np.flatnonzero(~positive)))
 
 
 def mean_of(metrics: Sequence[Metric]) -> Metric:
@@ -64,18 +93,75 @@ def mean_of(metrics: Sequence[Metric]) -> Metric:
         total = np.where(known, values, 0).sum(0)
         return np.divide(total, known.sum(0), out=np.full(values.shape[1], np.nan), where=known.any(0))
 
-    return metric
+    groups = [one.groups for one in metrics if isinstance(one, BoundedMetric)]
+    return BoundedMetric(metric, sum(groups, ())) if len(groups) == len(metrics) else metric
 
 
 def among(metric: Metric, rows: Sequence[int]) -> Metric:
     """A metric over some of the images, as a function of the weights of all."""
-    return lambda weights: metric(weights[:, list(rows)])
+    rows = list(rows)
+
+    def of_all(weights: np.ndarray) -> np.ndarray:
+        return metric(weights[:, rows])
+
+    if not isinstance(metric, BoundedMetric):
+        return of_all
+    return BoundedMetric(of_all, tuple(np.asarray(rows, int)[group] for group in metric.groups))
 
 
 def share_metric(hits: Sequence[float] | np.ndarray) -> Metric:
-    """The share of hits (accuracy, R@k) as a function of weights."""
+    """The share of hits (accuracy, R@k), or the mean of any values, as a function of weights."""
     hits = np.asarray(hits, dtype=np.float64)
-    return lambda weights: weights @ hits / weights.sum(1)
+
+    def metric(weights: np.ndarray) -> np.ndarray:
+        totals = weights.sum(1)
+        return np.divide(weights @ hits, totals, out=np.full(len(totals), np.nan), where=totals > 0)
+
+    within = len(hits) > 0 and bool(((hits >= 0) & (hits <= 1)).all())
+    return BoundedMetric(metric, (np.arange(len(hits)),)) if within else metric
+
+
+def mae_metric(truth: Sequence[float] | np.ndarray, said: Sequence[float] | np.ndarray) -> Metric:
+    """The mean absolute error, in the unit of `truth` (N,), as a function of weights."""
+    truth, said = _numbers(truth, said)
+    errors = np.abs(said - truth)
+
+    def metric(weights: np.ndarray) -> np.ndarray:
+        totals = weights.sum(1)
+        return np.divide(weights @ errors, totals, out=np.full(len(totals), np.nan), where=totals > 0)
+
+    return metric
+
+
+def r2_metric(truth: Sequence[float] | np.ndarray, said: Sequence[float] | np.ndarray) -> Metric:
+    """R squared, the share of the truth's variance that is explained, as a function of weights; NaN without variance.
+
+    0 is what saying the mean reaches, and worse is below 0.
+    """
+    truth, said = _numbers(truth, said)
+    squares = (said - truth) ** 2
+    centred = truth - truth.mean()  # the same variance, without the rounding of large numbers
+
+    def metric(weights: np.ndarray) -> np.ndarray:
+        totals = weights.sum(1)
+        mean = np.divide(weights @ centred, totals, out=np.full(len(totals), np.nan), where=totals > 0)
+        spread = weights @ centred**2 - totals * mean**2
+        spread = np.where(spread > 1e-12 * np.maximum(weights @ centred**2, 1e-300), spread, np.nan)
+        return 1 - weights @ squares / spread
+
+    return metric
+
+
+def dice_metric(scores: np.ndarray) -> Metric:
+    """The mean over the classes (N, C) of each one's mean Dice over the images that have it, NaN where one has not."""
+    scores = np.asarray(scores, dtype=np.float64)
+    having = [np.flatnonzero(~np.isnan(column)) for column in scores.T]
+    metrics = [
+        among(share_metric(column[places]), places) for column, places in zip(scores.T, having, strict=True) if len(places)
+    ]
+    if not metrics:
+        raise ValueError(f"none of the {len(scores)} images has any class (all Dice values are NaN); no mean exists")
+    return mean_of(metrics)
 
 
 def patient_weights(patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -87,13 +173,25 @@ def patient_weights(patients: Sequence[str], resamples: int = RESAMPLES, seed: i
 
 
 def estimate(metric: Metric, patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-    """The metric's value on all images, with its 95 % percentile interval over resampled patients."""
+    """The metric's value on all images, with its 95 % interval over resampled patients.
+
+    A metric between 0 and 1 that is 0 or 1 in every resample gets an exact bound instead.
+    """
     value = float(metric(np.ones((1, len(patients))))[0])
     distinct = len(set(patients))
     if resamples == 0 or distinct < 2:
         return Estimate(value, None, None, len(patients), distinct, 0)
     drawn = metric(patient_weights(patients, resamples, seed))
-    return _with_interval(value, drawn, len(patients), distinct)
+    drawn = drawn[~np.isnan(drawn)]
+    if len(drawn) < 2:
+        return Estimate(value, None, None, len(patients), distinct, len(drawn))
+    if isinstance(metric, BoundedMetric) and value in (0.0, 1.0) and (drawn == value).all():
+        names = np.asarray(patients, dtype=str)
+        smallest = min(len(np.unique(names[group])) for group in metric.groups)
+        low, high = bound_without_spread(value, smallest)
+    else:
+        low, high = bca_interval(value, drawn, _without_each(metric, patients), distinct)
+    return Estimate(value, low, high, len(patients), distinct, len(drawn))
 
 
 def paired_difference(
@@ -103,9 +201,22 @@ def paired_difference(
     return estimate(lambda weights: metric(weights) - other(weights), patients, resamples, seed)
 
 
-def _with_interval(value: float, drawn: np.ndarray, n: int, patients: int) -> Estimate:
-    drawn = drawn[~np.isnan(drawn)]
-    if len(drawn) < 2:
-        return Estimate(value, None, None, n, patients, len(drawn))
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Estimate(value, float(low), float(high), n, patients, len(drawn))
+def _without_each(metric: Metric, patients: Sequence[str]) -> np.ndarray:
+    """(patients,): the value without one patient after the other."""
+    names, of_image = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    at_once = max(1, JACKKNIFE_CELLS // len(of_image))
+    values = []
+    for first in range(0, len(names), at_once):
+        left_out = np.arange(first, min(first + at_once, len(names)))
+        values.append(metric((left_out[:, None] != of_image[None, :]).astype(np.float64)))
+    return np.concatenate(values)
+
+
+def _numbers(truth: Sequence[float] | np.ndarray, said: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    truth, said = np.asarray(truth, dtype=np.float64), np.asarray(said, dtype=np.float64)
+    if truth.shape != said.shape or truth.ndim != 1:
+        raise ValueError(f"truth is {truth.shape} and what was said {said.shape}; give one number an image for both")
+    broken = int((~np.isfinite(truth) | ~np.isfinite(said)).sum())
+    if broken:
+        raise ValueError(f"{broken} of {len(truth)} pairs have a value that is not finite; leave those images out")
+    return truth, said

@@ -129,7 +129,7 @@ def provenance(samples: Sequence[Sample], seed: int, resamples: int) -> dict[str
     return {
         "seed": seed,
         "resamples_asked": resamples,
-        "interval": f"95 %, percentile, {resamples} resamples of whole patients",
+        "interval": f"95 %, BCa widened for few patients, {resamples} resamples of whole patients",
         "data_hash": data_hash(samples),
         "versions": {
             "python": platform.python_version(),

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from ..classification import Classification
-from ..statistics import auc_metric, estimate, mean_of
+from ..statistics import auc_metric, below_chance, estimate, mean_of
 from .asked import Answer, Asked
 from .questions import ProbeTask, labels_of
 
@@ -83,7 +83,7 @@ def _classification(
             continue
         metric = mean_of([auc_metric(positive, of_draw[:, place]) for of_draw in scores])
         found = estimate(metric, patients, asked.resamples, asked.seed)
-        row |= {"value": found.value, "low": found.low, "high": found.high}
+        row |= {"value": found.value, "low": found.low, "high": found.high, **below_chance(found)}
         metrics.append(metric)
     if not metrics:
         raise ValueError(
@@ -92,10 +92,12 @@ def _classification(
             + ". Take more images, or a lower min_images"
         )
     headline = mean_of(metrics)
+    overall = estimate(headline, patients, asked.resamples, asked.seed)
     result = {
         "metric": "macro AUC" if len(rows) > 1 else "AUC",
-        **estimate(headline, patients, asked.resamples, asked.seed).to_dict(),
+        **overall.to_dict(),
         "chance": 0.5,
+        **below_chance(overall),
         "min_images": task.min_images,
         "classes": rows,
     }

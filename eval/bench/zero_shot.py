@@ -13,7 +13,7 @@ import yaml
 from ..classification import Classification, enough
 from ..prompt_classification import SEEN, UNKNOWN, ZERO_SHOT, logits_of, prompt_classification
 from ..prompts import Question
-from ..statistics import among, estimate, mean_of
+from ..statistics import among, below_chance, estimate, mean_of
 from .asked import Answer, Asked
 
 PROMPTS = Path(__file__).parent / "prompts.yaml"
@@ -95,13 +95,15 @@ def zero_shot(asked: Asked, entry: str, prompts: Path = PROMPTS) -> Answer:
             f"{len(images.samples)} test images"
         )
     headline = mean_of(metrics)
+    found = estimate(headline, images.patients, asked.resamples, asked.seed)
     kinds = {answer.result["kind"] for answer in answers.values()}
     result = {
         "asks": asking.asks,
         "kind": next(kind for kind in (SEEN, UNKNOWN, ZERO_SHOT) if kind in kinds),
         "metric": "macro AUC" if len(rows) > 1 else "AUC",
-        **estimate(headline, images.patients, asked.resamples, asked.seed).to_dict(),
+        **found.to_dict(),
         "chance": 0.5,
+        **below_chance(found),
         "classes": rows,
         "paraphrases": _paraphrases(asked, asking, answers),
         "prompts_file": prompts.name,
@@ -116,7 +118,7 @@ def _rows_of(result: Mapping[str, Any], name: str, several: bool) -> list[dict[s
     return [
         {
             **{key: positive[key] for key in ("n", "patients", "in_mean", "seen_in_training")},
-            **{key: result[key] for key in ("value", "low", "high")},
+            **{key: result[key] for key in ("value", "low", "high", "below_chance", "interval_below_chance")},
             "class": name,
             "prompts": positive["prompts"],
             "against": negative["prompts"],

@@ -1,0 +1,71 @@
+"""Pairs that count only while nobody else uses the processors.
+
+On a busy machine two sides do not suffer alike: PyTorch's threads wait for each other after every product, ONNX
+Runtime's hardly do, and the ratio would say how busy the machine was.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+from mobe import ratios_of, timed
+
+OTHERS = 0.08  # share of all processors that other processes may take during a pair
+PATIENCE = 1200.0  # seconds to wait for quiet, for one comparison
+
+
+class NotQuietError(RuntimeError):
+    """Others kept the machine busy for longer than was waited."""
+
+
+class Watch:
+    """What share of all processors other processes took since it was made."""
+
+    def __init__(self) -> None:
+        self.started = self._now()
+
+    def _now(self) -> tuple[float, float, float]:
+        whole, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        # a virtual machine's stolen time is somebody else's too
+        busy = sum(getattr(whole, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq", "steal"))
+        return busy, own.user + own.system, time.perf_counter()
+
+    def others(self) -> float:
+        busy, own, seconds = (now - then for now, then in zip(self._now(), self.started, strict=True))
+        return (busy - own) / (seconds * (psutil.cpu_count() or 1))
+
+
+def wait_for_quiet(until: float) -> None:
+    while True:
+        watch = Watch()
+        time.sleep(0.25)
+        if watch.others() <= OTHERS:
+            return
+        if time.monotonic() > until:
+            raise NotQuietError(
+                f"other processes took more than {OTHERS:.0%} of the processors for {PATIENCE:.0f} seconds; end them, "
+                "or measure on a machine that has nothing else to do"
+            )
+
+
+def measure_quietly(
+    make: Callable[[], tuple[Callable[[], Any], Callable[[], Any]]], pairs: int, patience: float = PATIENCE
+) -> dict[str, Any]:
+    """As `mobe.measure`; pairs during which others took more than `OTHERS` are taken again, and counted."""
+    ours, theirs = make()
+    ours(), theirs()  # memory is taken, code paths are compiled
+    seconds: list[tuple[float, float]] = []
+    again, until = 0, time.monotonic() + patience
+    while len(seconds) < pairs:
+        wait_for_quiet(until)
+        watch = Watch()
+        if len(seconds) % 2:
+            later, first = timed(theirs), timed(ours)
+        else:
+            first, later = timed(ours), timed(theirs)
+        if watch.others() <= OTHERS:
+            seconds.append((first, later))
+        else:
+            again += 1
+    return {**ratios_of(seconds), "taken_again": again}
