@@ -12,7 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 SIDE = 256
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "moon", "rocket")
-WORDS = "the patient was seen on monday and a film of it will be sent by post with the next letter to our office".split()
+WORDS = (
+    "the patient was seen on monday and a film of it will be sent by post with the next letter to our office".split()
+)
 
 
 def no_xray_pictures(count: int, seed: int = 0, side: int = SIDE) -> list[tuple[str, np.ndarray]]:

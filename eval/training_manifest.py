@@ -113,17 +113,19 @@ def read_manifest(path: Path | str) -> TrainingManifest:
             if about["version"] != VERSION:
                 raise ValueError(f"it has version {about['version']}, and {VERSION} is read here")
             hashed = Hashed(*(found[field] for field in Hashed.__annotations__))
-            return TrainingManifest(
-                found["salt"].tobytes(), tuple(about["data_sets"]), found["split"], hashed
-            )
+            return TrainingManifest(found["salt"].tobytes(), tuple(about["data_sets"]), found["split"], hashed)
     except (KeyError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} is no training manifest: {error}; train.py writes one when training begins") from None
+        raise ValueError(
+            f"{path} is no training manifest: {error}; train.py writes one when training begins"
+        ) from None
 
 
 def manifest_of(model_folder: Path | str) -> Path | None:
     """The manifest of the run that a model folder lies in (runs/NAME/hub, runs/NAME/checkpoints/best), if there is one."""
     folder = Path(model_folder).resolve()
-    return next((place / MANIFEST for place in (folder.parent, folder.parent.parent) if (place / MANIFEST).is_file()), None)
+    return next(
+        (place / MANIFEST for place in (folder.parent, folder.parent.parent) if (place / MANIFEST).is_file()), None
+    )
 
 
 def _patient_hash(patient: str, salt: bytes) -> bytes:
