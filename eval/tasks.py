@@ -14,8 +14,8 @@ from ..configuration.training import load_recipe
 from ..processing.data.official.terms import all_terms
 from ..processing.data.sample import Sample
 from ..processing.data.samples import image_bytes, read_samples
-from .embeddings import EmbeddedImages, ModelUnderTest, load_model
 from .detector import NO_XRAY, UNKNOWN_PART, embed_no_xray, gate_detector, split_by_training
+from .embeddings import EmbeddedImages, ModelUnderTest, load_model
 from .gate import gate_accuracy
 from .leakage import leaks_of
 from .prompt_classification import prompt_classification
