@@ -11,6 +11,8 @@ Run again with the same recipe and output, it goes on where it stopped. OUTPUT t
     checkpoints/        last (with the optimizer's state) and best; each also loads as a model
     skipped_rows.jsonl  training rows whose image or text could not be used, and why; those held out have a file too
     recipe.yaml         the recipe as it was run, overrides included
+    training_manifest.npz  hashes of the patients and images of training and validation, for `pedclip eval` to look for
+                        leaks; it stays here, and no part of it goes to the Hub
 """
 
 import argparse
@@ -47,6 +49,7 @@ from pedclip.card_training import card_facts, hardware_line
 from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
 from pedclip.eval.prompts import question_file
 from pedclip.eval.training import evaluate
+from pedclip.eval.training_manifest import MANIFEST, write_manifest
 from pedclip.hub import TRAINING_LABELS, write_card, write_hub_folder
 from pedclip.meter import Meter, peak_flops
 from pedclip.optimizer import build_optimizer, learning_rate_share
@@ -266,6 +269,8 @@ def train(config: TrainConfig) -> Path:
     start = whole_checkpoint(last)
     if accelerator.is_main_process:
         remember_recipe(config, output, begun=start is not None)
+        if start is None or not (output / MANIFEST).is_file():
+            write_manifest(output / MANIFEST, {"train": samples, "validation": rows}, config.data.datasets)
     if start is not None:
         accelerator.load_state(str(start))
         accelerator.print(f"Going on from {start}: epoch {progress.epoch + 1}, step {progress.step} of {steps}")

@@ -72,17 +72,20 @@ class ModelUnderTest:
     ) -> "EmbeddedImages":
         """The same for images that are read already."""
         collator = PairCollator(self.processor, data)
-        embeds, gates = [], []
+        embeds, gates, energies = [], [], []
         for first in range(0, len(dataset), batch_size):
             items = dataset.__getitems__(range(first, min(first + batch_size, len(dataset))))
             pixel_values = collator.pixel_values(items).to(self.model.logit_scale.device)
             out = self.model.get_image_features(pixel_values=pixel_values)
             embeds.append(_normalised(out.pooler_output))
-            gates.append([logits.float().softmax(-1).cpu().numpy() for logits in out.router_logits or ()])
+            routers = [logits.float() for logits in out.router_logits or ()]
+            gates.append([logits.softmax(-1).cpu().numpy() for logits in routers])
+            energies.append([logits.logsumexp(-1).cpu().numpy() for logits in routers])
             if advance is not None:
                 advance(len(items))
         by_layer = [np.concatenate(layer) for layer in zip(*gates, strict=True)]
-        return EmbeddedImages(dataset.samples, np.concatenate(embeds), by_layer, dataset.body_part)
+        energy = [np.concatenate(layer) for layer in zip(*energies, strict=True)]
+        return EmbeddedImages(dataset.samples, np.concatenate(embeds), by_layer, dataset.body_part, energy)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class EmbeddedImages:
     embeds: np.ndarray  # (N, D), normalised
     gates: list[np.ndarray]  # (N, E) for each MoBE layer: how much each expert is involved; sums to 1
     experts: list[int]  # each image's own, or -100
+    energies: list[np.ndarray] = field(default_factory=list)  # (N,) for each MoBE layer: log-sum-exp of its logits
 
     @property
     def patients(self) -> list[str]:

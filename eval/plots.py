@@ -139,3 +139,44 @@ def counts_plot(panels: Mapping[str, Mapping[str, int]], most: int = 24) -> str:
         one.tick_params(axis="x", labelsize=7)
     figure.tight_layout()
     return picture(figure, f"images by {', '.join(panels)}")
+
+
+def reliability_plot(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+    """How often what was said with some confidence came true, bin by bin; `rows` are calibration()'s `reliability`."""
+    figure, (axes, below) = plt.subplots(2, 1, figsize=(4.2, 5), height_ratios=[4, 1], sharex=True)
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
+    for row in rows:
+        if row["low"] is not None:
+            axes.plot([row["confidence"]] * 2, [row["low"], row["high"]], color=COLORS[0], linewidth=1.6)
+        axes.plot(row["confidence"], row["value"], "o", color=COLORS[0], markersize=5)
+    below.bar(
+        [(row["from"] + row["to"]) / 2 for row in rows],
+        [row["n"] for row in rows],
+        width=[0.9 * (row["to"] - row["from"]) for row in rows],
+        color=COLORS[4],
+    )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("share that came true")
+    axes.set_title(title, fontsize=10)
+    below.set_xlabel("stated probability; dotted: calibrated")
+    below.set_ylabel("images")
+    return picture(figure, f"reliability: {title}")
+
+
+def risk_coverage_plot(selective: Mapping[str, Any], title: str) -> str:
+    """The share of errors among the surest images, by score; `selective` is gate_detector()'s."""
+    figure, axes = plt.subplots(figsize=(5, 3.4))
+    for number, (name, found) in enumerate(selective["scores"].items()):
+        curve = found["curve"]
+        label = f"{name}, AURC {found['aurc']['value']:.4f}"
+        color = COLORS[number % len(COLORS)]
+        axes.step(curve["coverage"], curve["risk"], where="post", color=color, label=label)
+    axes.axhline(selective["error_rate"]["value"], color="#999999", linewidth=0.8, linestyle=":")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("coverage: share of images that are kept, surest first")
+    axes.set_ylabel("share of errors; dotted: all kept")
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=7, frameon=False)
+    return picture(figure, f"risk by coverage: {title}")

@@ -157,7 +157,9 @@ def dice_metric(scores: np.ndarray) -> Metric:
     scores = np.asarray(scores, dtype=np.float64)
     having = [np.flatnonzero(~np.isnan(column)) for column in scores.T]
     metrics = [
-        among(share_metric(column[places]), places) for column, places in zip(scores.T, having, strict=True) if len(places)
+        among(share_metric(column[places]), places)
+        for column, places in zip(scores.T, having, strict=True)
+        if len(places)
     ]
     if not metrics:
         raise ValueError(f"none of the {len(scores)} images has any class (all Dice values are NaN); no mean exists")

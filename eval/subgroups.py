@@ -123,7 +123,9 @@ def _gap(
     seed: int,
 ) -> dict[str, Any] | None:
     """Best minus worst on the same resamples of the patients of both; None with fewer than two subgroups measured."""
-    measured = sorted((row for row in rows if "value" in row), key=lambda row: row["value"], reverse=not lower_is_better)
+    measured = sorted(
+        (row for row in rows if "value" in row), key=lambda row: row["value"], reverse=not lower_is_better
+    )
     if len(measured) < 2:
         return None
     best, worst = measured[0]["group"], measured[-1]["group"]

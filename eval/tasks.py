@@ -14,8 +14,10 @@ from ..configuration.training import load_recipe
 from ..processing.data.official.terms import all_terms
 from ..processing.data.sample import Sample
 from ..processing.data.samples import image_bytes, read_samples
+from .detector import NO_XRAY, UNKNOWN_PART, embed_no_xray, gate_detector, split_by_training
 from .embeddings import EmbeddedImages, ModelUnderTest, load_model
 from .gate import gate_accuracy
+from .leakage import leaks_of
 from .prompt_classification import prompt_classification
 from .prompts import questions
 from .retrieval import retrieval
@@ -53,6 +55,13 @@ def gate(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Se
     return gate_accuracy(images, tested.body_parts, resamples=settings.resamples, seed=settings.seed)
 
 
+def detect(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
+    parts = None if tested.training_labels is None else tested.training_labels["body_part"]
+    known, strange = split_by_training(images, parts)
+    unknown = {UNKNOWN_PART: strange, NO_XRAY: embed_no_xray(tested, settings.data, seed=settings.seed)}
+    return gate_detector(known, unknown, resamples=settings.resamples, seed=settings.seed)
+
+
 @dataclass(frozen=True)
 class Task:
     """A row: `method(name, tested, images, settings)` gives {value, low, high, n, patients, ...}."""
@@ -71,6 +80,7 @@ TASKS = {
         Task("scoliosis", ask, headline="AUC"),
         Task("retrieval", find, headline="image to text R@1"),
         Task("gate", gate, headline="accuracy"),
+        Task("gate-detector", detect, headline="AUC of known against unknown images"),
     )
 }
 
@@ -84,17 +94,22 @@ def run_task(
     where: Mapping[str, Sequence[Any]] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    allow_leaks: bool = False,
 ) -> dict[str, Any]:
     """One task on one model: {task, value, low, high, n, ...} with all that it depended on.
 
     `model` is a folder or an open model; `data` a folder of images with metadata, a recipe (YAML, for its `data:`
-    part), or a DataConfig.
+    part), or a DataConfig. Test images that the model was trained on are a LeakError, or with `allow_leaks` stand in
+    the result; what is known of a model's training is the manifest that its run left beside the folder.
     """
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}")
     config = data_config(data)
     tested = model if isinstance(model, ModelUnderTest) else load_model(model)
     samples = read_samples(config, split=split, need_caption=False)
+    leaks: dict[str, Any] = {"found": None, "says": "not looked for: an open model, or images of another split"}
+    if split == "test" and not isinstance(model, ModelUnderTest):
+        leaks = leaks_of(model, samples, config.datasets, allow=allow_leaks)
     images = tested.embed_images(samples, config)
     result = TASKS[name].method(name, tested, images, Settings(config, where, resamples, seed))
     return {
@@ -103,6 +118,7 @@ def run_task(
         "model": tested.name,
         "data_set": data_set_name(config),
         "split": split,
+        "leaks": leaks,
         **provenance(samples, seed, resamples),
     }
 
@@ -154,6 +170,8 @@ def table(result: Mapping[str, Any]) -> str:
         f"{result['metric']} {shown(result)}; n {result['n']}, {result['patients']} patients, "
         f"chance {result['chance']:.3f}, split {result['split']}",
     ]
+    if result.get("leaks", {}).get("found"):
+        lines.append(f"LEAK: {result['leaks']['says']}; this number is no test of the model")
     for row in result.get("classes", []):
         value = f"{row['value']:.3f}" if "value" in row else "  -  "
         left_out = "" if row.get("in_mean", True) else "  (too few for the mean)"

@@ -31,6 +31,11 @@ def add_bench_parsers(verbs: argparse._SubParsersAction) -> None:
     bench.add_argument(
         "--shuffled-labels", action="store_true", help="the control: every image gets another one's labels"
     )
+    bench.add_argument(
+        "--allow-leaks",
+        action="store_true",
+        help="go on where the model was trained on patients or images of a test set, and say so in the results",
+    )
     bench.set_defaults(run=run_bench_command)
 
     report = verbs.add_parser(
@@ -55,7 +60,15 @@ def run_bench_command(args: argparse.Namespace) -> int:
         raise ValueError(f"--resamples is {args.resamples}; fewer than 100 make no interval of 95 %")
     if args.prompts is not None and not args.prompts.is_file():
         raise FileNotFoundError(f"--prompts {args.prompts} is no file; copy eval/bench/prompts.yaml and change it")
-    bench = Bench(args.model, args.data_root, args.prompts or PROMPTS, args.resamples, args.seed, args.shuffled_labels)
+    bench = Bench(
+        args.model,
+        args.data_root,
+        args.prompts or PROMPTS,
+        args.resamples,
+        args.seed,
+        args.shuffled_labels,
+        args.allow_leaks,
+    )
     entries = run_bench(bench, args.out, args.tasks)
     print("\n".join(map(line_of, entries)))
     print(f"wrote {args.out}/results.json; `pedclip report {args.out}` makes a page of it")

@@ -101,6 +101,11 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--split", default="test", help="value of the metadata's split column (default: test)")
     evaluate.add_argument("--out", metavar="FILE", type=Path, help="write the results as JSON too")
+    evaluate.add_argument(
+        "--allow-leaks",
+        action="store_true",
+        help="go on where the model was trained on patients or images of the test set, and say so in the results",
+    )
     evaluate.set_defaults(run=run_eval)
 
     phantom = verbs.add_parser(
@@ -169,7 +174,7 @@ def run_check(args: argparse.Namespace) -> int:
 def run_eval(args: argparse.Namespace) -> int:
     from pedclip.eval.tasks import run_task, table
 
-    result = run_task(args.task, args.model, args.data, args.split)
+    result = run_task(args.task, args.model, args.data, args.split, allow_leaks=args.allow_leaks)
     print(table(result))
     if args.out:
         args.out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

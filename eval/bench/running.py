@@ -19,6 +19,7 @@ from ...processing.data.official.readers import official_reader
 from ...processing.data.sample import Sample
 from ...processing.dicom_pedclip import UnreadableImageError
 from ..embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
+from ..leakage import leaks_of
 from ..statistics import RESAMPLES, patient_weights
 from ..tasks import provenance, shown
 from .asked import Answer, Asked
@@ -41,6 +42,7 @@ class Bench:
     resamples: int = RESAMPLES
     seed: int = 0
     shuffled: bool = False  # the control: every image gets another one's labels
+    allow_leaks: bool = False  # go on with test images that the model was trained on; every entry says so
 
     def settings(self) -> dict[str, Any]:
         """As JSON, without a path of this machine."""
@@ -80,6 +82,7 @@ def run_bench(
             entries[task.name] = _missing(task, folder)
     opened = load_model(bench.model) if pending else None
     sets: dict[str, Asked] = {}
+    leaks: dict[str, Any] = {}
     with tqdm(total=len(pending), unit="task") as bar:
         for task in pending:
             assert opened is not None
@@ -87,11 +90,14 @@ def run_bench(
             began = time.monotonic()
             if task.data_set not in sets:
                 sets = {task.data_set: ask(bench, opened, task.data_set)}  # one data set in memory at a time
+                test = sets[task.data_set].splits["test"].samples
+                leaks = leaks_of(bench.model, test, [task.data_set], allow=bench.allow_leaks)
             asked = sets[task.data_set]
             embedding = time.monotonic() - began
             try:
                 entry = _entry(bench, task, asked, task.method(asked, bench.prompts), began)
                 entry["seconds_of_embedding"] = round(embedding, 1)
+                entry["leaks"] = leaks
             except ValueError as error:  # too few images of a kind, say: the other tasks go on
                 entry = _unanswered(task, f"{NOT_ANSWERED}: {error}")
             entries[task.name] = entry
@@ -195,9 +201,10 @@ def line_of(entry: Mapping[str, Any]) -> str:
     """An entry for the terminal: name, value with its interval, chance, images."""
     if "status" in entry:
         return f"  {entry['task']:<30} {entry['status']}"
+    leak = "  LEAK" if entry.get("leaks", {}).get("found") else ""
     return (
         f"  {entry['task']:<30} {entry['metric']:<10} {shown(entry):<26} chance {entry['chance']:.3f}  "
-        f"n {entry['n']}, {entry['patients']} patients, {entry['seconds']:.0f} s"
+        f"n {entry['n']}, {entry['patients']} patients, {entry['seconds']:.0f} s{leak}"
     )
 
 

@@ -63,7 +63,9 @@ def dice_answer(
     for place, (said, truth) in enumerate(zip(predictions, references, strict=True)):
         said, truth = np.asarray(said), np.asarray(truth)
         if said.shape != truth.shape or truth.ndim != 2:
-            raise ValueError(f"image {place}: prediction {said.shape} and reference {truth.shape}; give (H, W) for both")
+            raise ValueError(
+                f"image {place}: prediction {said.shape} and reference {truth.shape}; give (H, W) for both"
+            )
         classes = [label for label in np.unique(truth) if label != 0]
         if classes:
             of_class = [[(image == label) for label in classes] for image in (said, truth)]

@@ -4,6 +4,7 @@ from typing import Any
 
 import evaluate
 from datasets import Features, Value
+
 from pedclip.eval.metrics.answers import auc_answer
 
 DESCRIPTION = "AUC with its 95 % interval over patients."

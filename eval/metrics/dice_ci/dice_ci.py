@@ -4,6 +4,7 @@ from typing import Any
 
 import evaluate
 from datasets import Features, List, Value
+
 from pedclip.eval.metrics.answers import dice_answer
 
 DESCRIPTION = "Mean Dice of label maps with its 95 % interval over patients."

@@ -4,6 +4,7 @@ from typing import Any
 
 import evaluate
 from datasets import Features, List, Value
+
 from pedclip.eval.metrics.answers import ece_answer
 
 DESCRIPTION = "Expected calibration error, Brier score and reliability, with intervals over patients."

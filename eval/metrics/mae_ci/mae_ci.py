@@ -4,6 +4,7 @@ from typing import Any
 
 import evaluate
 from datasets import Features, Value
+
 from pedclip.eval.metrics.answers import mae_answer
 
 DESCRIPTION = "Mean absolute error with its 95 % interval over patients."

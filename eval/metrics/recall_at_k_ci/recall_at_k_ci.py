@@ -4,6 +4,7 @@ from typing import Any
 
 import evaluate
 from datasets import Features, List, Value
+
 from pedclip.eval.metrics.answers import recall_answer
 
 DESCRIPTION = "Recall at k with its 95 % interval over patients."

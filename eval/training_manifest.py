@@ -1,0 +1,136 @@
+"""What a model was trained on, as hashes that a test set can be compared with: runs/NAME/training_manifest.npz.
+
+Patients and images are in it as salted hashes only. The salt is in the file, since otherwise nothing could be compared;
+so whoever has the file can try whether a patient id that they know is among them. It stays in the run's folder, beside
+and not in the folder for the Hub.
+"""
+
+# Shapes: N images of training and validation, P patients
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..processing.data.sample import Sample
+from ..processing.data.samples import image_bytes
+from ..processing.dicom_pedclip import UnreadableImageError
+from .image_hash import BITS, directions, picture_bits
+
+MANIFEST = "training_manifest.npz"
+VERSION = 1
+HASH_BYTES = 16
+ROUNDS = 1000  # of PBKDF2: guessing ids costs as many times more
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Images as hashes."""
+
+    patients: np.ndarray  # (N, 16) uint8: PBKDF2 of the patient's id
+    files: np.ndarray  # (N, 16) uint8: SHA-256 of the file
+    pictures: np.ndarray  # (N, 64) uint8: image_hash.py
+    recognisable: np.ndarray  # (N,) bool: False where a picture has one shade, or cannot be read
+
+
+@dataclass(frozen=True)
+class TrainingManifest:
+    """The splits that a model was made with; `split` (N,) says whose each image is."""
+
+    salt: bytes
+    data_sets: tuple[str, ...]
+    split: np.ndarray
+    hashed: Hashed
+
+
+def hash_samples(samples: Sequence[Sample], salt: bytes, what: str) -> Hashed:
+    """Reads every image once; `what` stands before the progress bar."""
+    onto = directions(salt)
+    ids = {patient: _patient_hash(patient, salt) for patient in dict.fromkeys(one.patient_id for one in samples)}
+
+    def of_content(content: bytes) -> tuple[bytes, np.ndarray | None]:
+        try:
+            bits = picture_bits(content, onto)
+        except UnreadableImageError:
+            bits = None
+        return hashlib.sha256(salt + content).digest()[:HASH_BYTES], bits
+
+    files, pictures = [], []
+    with (
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads,
+        tqdm(total=len(samples), unit="image", desc=what, leave=False) as bar,
+    ):
+        for first in range(0, len(samples), AT_ONCE):
+            contents = [image_bytes(samples, place) for place in range(first, min(first + AT_ONCE, len(samples)))]
+            for file, bits in threads.map(of_content, contents):
+                files.append(np.frombuffer(file, np.uint8))
+                pictures.append(bits)
+            bar.update(len(contents))
+    nothing = np.zeros(BITS // 8, np.uint8)
+    return Hashed(
+        patients=_rows([np.frombuffer(ids[one.patient_id], np.uint8) for one in samples], HASH_BYTES),
+        files=_rows(files, HASH_BYTES),
+        pictures=_rows([nothing if bits is None else bits for bits in pictures], BITS // 8),
+        recognisable=np.array([bits is not None for bits in pictures], bool),
+    )
+
+
+def write_manifest(
+    path: Path, splits: Mapping[str, Sequence[Sample]], data_sets: Sequence[str] = ()
+) -> TrainingManifest:
+    """Hashes every image of the splits under a new salt and writes the file, whole or not at all."""
+    salt = secrets.token_bytes(32)
+    parts = [hash_samples(samples, salt, f"Manifest, {name}") for name, samples in splits.items()]
+    hashed = Hashed(*(np.concatenate([getattr(part, field) for part in parts]) for field in Hashed.__annotations__))
+    split = np.repeat(np.array(list(splits), dtype=str), [len(samples) for samples in splits.values()])
+    about = {"version": VERSION, "data_sets": list(data_sets)}
+    new = path.with_name(f".{path.name}.new")
+    with new.open("wb") as file:
+        np.savez_compressed(
+            file,
+            about=np.array(json.dumps(about)),
+            salt=np.frombuffer(salt, np.uint8),
+            split=split,
+            **vars(hashed),
+        )
+    os.replace(new, path)
+    return TrainingManifest(salt, tuple(data_sets), split, hashed)
+
+
+def read_manifest(path: Path | str) -> TrainingManifest:
+    """Raises ValueError where the file is none that this version wrote."""
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            about = json.loads(str(found["about"]))
+            if about["version"] != VERSION:
+                raise ValueError(f"it has version {about['version']}, and {VERSION} is read here")
+            hashed = Hashed(*(found[field] for field in Hashed.__annotations__))
+            return TrainingManifest(found["salt"].tobytes(), tuple(about["data_sets"]), found["split"], hashed)
+    except (KeyError, ValueError, EOFError) as error:
+        raise ValueError(
+            f"{path} is no training manifest: {error}; train.py writes one when training begins"
+        ) from None
+
+
+def manifest_of(model_folder: Path | str) -> Path | None:
+    """The manifest of the run that a model folder lies in (runs/NAME/hub, runs/NAME/checkpoints/best), if there is one."""
+    folder = Path(model_folder).resolve()
+    return next(
+        (place / MANIFEST for place in (folder.parent, folder.parent.parent) if (place / MANIFEST).is_file()), None
+    )
+
+
+def _patient_hash(patient: str, salt: bytes) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", patient.encode(), salt, ROUNDS, HASH_BYTES)
+
+
+def _rows(rows: Sequence[np.ndarray], width: int) -> np.ndarray:
+    return np.stack(rows) if rows else np.zeros((0, width), np.uint8)
