@@ -1,8 +1,8 @@
 """The gate as a detector: are its probabilities true, and does it know what it does not know?
 
 Scores of how known an image looks, each higher for better known: the largest probability (Hendrycks and Gimpel 2017,
-arXiv:1610.02136), the negative entropy, and the log-sum-exp of the router's logits, the negative energy (Liu et al. 2020,
-arXiv:2010.03759). Which of them is the headline was fixed beforehand. All of this is ours; the paper has none of it.
+arXiv:1610.02136), the negative entropy, and the negative energy, the log-sum-exp of the router's logits (Liu et al.
+2020, arXiv:2010.03759). Which is the headline was fixed beforehand. All of this is ours; the paper has none of it.
 """
 
 # Shapes: N images, E experts, L MoBE layers, R resamples

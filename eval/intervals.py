@@ -1,7 +1,7 @@
 """What interval a set of resampled values gives: bias-corrected and accelerated, widened for few patients.
 
-A percentile interval is too narrow by a factor sqrt((P - 1) / P) and knows no t distribution, and it leans to the wrong
-side where a score is near its bound. BCa (Efron 1987, J. Am. Stat. Assoc. 82:171) mends the second, wider levels
+A percentile interval is too narrow by a factor sqrt((P - 1) / P) and knows no t distribution, and it leans to the
+wrong side where a score is near its bound. BCa (Efron 1987, J. Am. Stat. Assoc. 82:171) mends the second, wider levels
 (Hesterberg 2015, Am. Stat. 69:371) the first.
 """
 
@@ -17,7 +17,7 @@ LEVEL = 0.95
 def bca_interval(
     value: float, drawn: np.ndarray, without_each: np.ndarray, patients: int, level: float = LEVEL
 ) -> tuple[float, float]:
-    """The interval of a value from its resamples (R,) and its values without each patient (P,); NaN in either counts not.
+    """The interval of a value from its resamples (R,) and its values without each patient (P,), NaN left out of both.
 
     The share of resamples below the value gives the bias, half of the ties counting; the skewness of the jackknife the
     acceleration.
@@ -25,7 +25,8 @@ def bca_interval(
     drawn, without_each = drawn[~np.isnan(drawn)], without_each[~np.isnan(without_each)]
     if (drawn == drawn[0]).all():
         return float(drawn[0]), float(drawn[0])
-    below = ((drawn < value).sum() + 0.5 * (drawn == value).sum()) / len(drawn)
+    tied = np.isclose(drawn, value, rtol=1e-10, atol=1e-12)  # the same fraction may differ in its last bit
+    below = ((drawn[~tied] < value).sum() + 0.5 * tied.sum()) / len(drawn)
     bias = NORMAL.inv_cdf(float(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn))))
     pull = without_each.mean() - without_each if len(without_each) else np.zeros(1)
     squares = float((pull**2).sum())
@@ -42,7 +43,7 @@ def bca_interval(
 
 
 def bound_without_spread(value: float, patients: int, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of a share that is 0 or 1 for every one of the patients, who are independent (Clopper, Pearson 1934).
+    """The interval of a share that is 0, or 1, for every one of independent patients (Clopper and Pearson 1934).
 
     With 30 patients all right it is 0.884 to 1.
     """

@@ -1,8 +1,8 @@
 """What a model was trained on, as hashes that a test set can be compared with: runs/NAME/training_manifest.npz.
 
-Patients and images are in it as salted hashes only. The salt is in the file, since otherwise nothing could be compared;
-so whoever has the file can try whether a patient id that they know is among them. It stays in the run's folder, beside
-and not in the folder for the Hub.
+Patients and images are in it as salted hashes only. The salt is in the file, since otherwise nothing could be
+compared; so whoever has the file can try whether a patient id that they know is among them. It stays in the run's
+folder, beside and not in the folder for the Hub. What a pretrained model had seen before the run is not in it.
 """
 
 # Shapes: N images of training and validation, P patients
@@ -121,11 +121,10 @@ def read_manifest(path: Path | str) -> TrainingManifest:
 
 
 def manifest_of(model_folder: Path | str) -> Path | None:
-    """The manifest of the run that a model folder lies in (runs/NAME/hub, runs/NAME/checkpoints/best), if there is one."""
+    """That of the run which a model folder lies in (runs/NAME/hub, runs/NAME/checkpoints/best), if there is one."""
     folder = Path(model_folder).resolve()
-    return next(
-        (place / MANIFEST for place in (folder.parent, folder.parent.parent) if (place / MANIFEST).is_file()), None
-    )
+    files = [place / MANIFEST for place in (folder.parent, folder.parent.parent)]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _patient_hash(patient: str, salt: bytes) -> bytes:

@@ -2,11 +2,28 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, bootstrap, norm, t
+from sklearn.metrics import accuracy_score, brier_score_loss, mean_absolute_error, r2_score, roc_auc_score
 
+from pedclip.eval.calibration import brier_terms
 from pedclip.eval.classification import classify, log_odds
+from pedclip.eval.intervals import t_quantile
 from pedclip.eval.retrieval import chance_of_hit, ranks_of_first_hit
-from pedclip.eval.statistics import auc_metric, estimate, mean_of, paired_difference, patient_weights, share_metric
+from pedclip.eval.statistics import (
+    among,
+    auc_metric,
+    below_chance,
+    dice_metric,
+    estimate,
+    mae_metric,
+    mean_of,
+    paired_difference,
+    patient_weights,
+    r2_metric,
+    share_metric,
+)
 
 
 def plain(metric, n: int) -> float:
@@ -56,28 +73,122 @@ def test_intervals_are_the_same_for_the_same_seed_and_absent_for_one_patient():
     assert (alone.value, alone.low, alone.high, alone.n, alone.patients) == (0.75, None, None, 4, 1)
 
 
-def test_intervals_equal_a_loop_over_resamples():
+def test_intervals_equal_bca_written_out_patient_by_patient():
     random = np.random.default_rng(1)
     patients = [f"p{n // 3}" for n in range(60)]
     labels, scores = random.random(60) < 0.5, random.normal(size=60)
     got = estimate(auc_metric(labels, scores), patients, resamples=200, seed=5)
-    values = [
-        roc_auc_score(np.repeat(labels, times), np.repeat(scores, times))
-        for times in patient_weights(patients, 200, seed=5).astype(int)
-    ]
-    np.testing.assert_allclose([got.low, got.high], np.percentile(values, [2.5, 97.5]))
+    values = np.array(
+        [
+            roc_auc_score(np.repeat(labels, times), np.repeat(scores, times))
+            for times in patient_weights(patients, 200, seed=5).astype(int)
+        ]
+    )
+    value = roc_auc_score(labels, scores)
+    without = []
+    for patient in sorted(set(patients)):
+        kept = np.array([one != patient for one in patients])
+        without.append(roc_auc_score(labels[kept], scores[kept]))
+    pull = np.mean(without) - np.array(without)
+    acceleration = (pull**3).sum() / (6 * (pull**2).sum() ** 1.5)
+    tied = np.abs(values - value) < 1e-12
+    bias = norm.ppf(np.mean((values < value) & ~tied) + np.mean(tied) / 2)
+    wide = t.ppf(0.975, 19) * np.sqrt(20 / 19)
+    ends = [norm.cdf(bias + (bias + side) / (1 - acceleration * (bias + side))) for side in (-wide, wide)]
+    np.testing.assert_allclose([got.low, got.high], np.quantile(values, ends), atol=2e-4)
 
 
-def test_95_percent_intervals_cover_the_truth_about_95_times_in_100():
-    random = np.random.default_rng(2)
-    truth, covered = 0.7602, 0  # two normals one unit apart: Phi(1 / sqrt 2)
-    for seed in range(200):
-        patient_effect = np.repeat(random.normal(size=60), 2) * 0.5  # two images a patient, alike
-        labels = np.repeat(random.random(60) < 0.5, 2)
-        scores = labels + patient_effect + random.normal(size=120) * np.sqrt(0.75)
-        interval = estimate(auc_metric(labels, scores), [str(n // 2) for n in range(120)], resamples=300, seed=seed)
-        covered += interval.low <= truth <= interval.high
-    assert 0.90 <= covered / 200 <= 0.98
+def test_the_interval_is_scipys_bca_where_patients_are_many():
+    values = np.random.default_rng(6).exponential(size=400)
+    theirs = bootstrap((values,), np.mean, n_resamples=9999, method="BCa", rng=0).confidence_interval
+    ours = estimate(mae_metric(np.zeros(400), values), [str(n) for n in range(400)], resamples=9999)
+    np.testing.assert_allclose([ours.low, ours.high], theirs, atol=0.006)
+
+
+@pytest.mark.parametrize("freedom", [3, 5, 10, 30, 1000])
+def test_the_t_quantile_is_scipys(freedom):
+    assert t_quantile(0.975, freedom) == pytest.approx(t.ppf(0.975, freedom), rel=0.01)
+
+
+def test_all_right_is_not_certain():
+    patients = [str(n // 2) for n in range(60)]
+    found = estimate(share_metric(np.ones(60)), patients)
+    assert found.high == 1.0
+    # the exact bound of Clopper and Pearson for 30 of 30
+    assert found.low == pytest.approx(binomtest(30, 30).proportion_ci(method="exact").low)
+    assert estimate(share_metric(np.zeros(60)), patients).high == pytest.approx(1 - found.low)
+    apart = np.arange(60) < 10  # five patients: what the smaller class knows
+    assert estimate(auc_metric(apart, apart), patients).low == pytest.approx(0.025 ** (1 / 5))
+    both = mean_of([auc_metric(apart, apart), auc_metric(~apart, ~apart)])
+    assert estimate(both, patients).low == pytest.approx(0.025 ** (1 / 5))
+    assert estimate(among(share_metric(np.ones(20)), range(20)), patients).low == pytest.approx(0.025 ** (1 / 10))
+
+
+def test_aucs_below_chance_are_flagged_also_where_the_whole_interval_is():
+    patients = [str(n) for n in range(80)]
+    labels = np.arange(80) % 2
+    turned = estimate(auc_metric(labels, -labels + np.random.default_rng(0).normal(size=80) / 2), patients)
+    assert below_chance(turned) == {"below_chance": True, "interval_below_chance": True}
+    # a third of the pairs the wrong way round in eight images: below, and nobody knows
+    few = estimate(auc_metric([1, 0, 1, 0, 1, 0, 1, 0], [1, 2, 3, 4, 4, 3, 1, 2]), list("abcdefgh"))
+    assert few.value < 0.5
+    assert below_chance(few) == {"below_chance": True, "interval_below_chance": False}
+    scored = classify(["a", "b"] * 40, ["a", "b"], np.stack([labels, -labels], 1), patients, resamples=50).result
+    assert scored["value"] == 0.0 and scored["below_chance"] and scored["interval_below_chance"]
+    assert all(row["below_chance"] for row in scored["classes"])
+
+
+numbers = st.integers(-4, 4)  # few values: many ties
+rows_of_three = st.lists(st.tuples(numbers, numbers, st.integers(0, 3)), min_size=2, max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows_of_three)
+def test_every_metric_equals_scikit_learns_whatever_the_weights(rows):
+    truth, said, weights = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    assume(weights.sum() > 0)
+
+    def got(metric) -> float:
+        return float(metric(weights[None])[0])
+
+    assert got(mae_metric(truth, said)) == pytest.approx(mean_absolute_error(truth, said, sample_weight=weights))
+    hits = truth == said
+    assert got(share_metric(hits)) == pytest.approx(accuracy_score(truth, said, sample_weight=weights))
+    labels, probabilities = truth > 0, (said + 4) / 8
+    brier = brier_score_loss(labels, probabilities, sample_weight=weights, labels=[False, True], pos_label=True)
+    assert got(share_metric(brier_terms(labels, probabilities))) == pytest.approx(brier)
+    kept = weights > 0
+    if labels[kept].any() and not labels[kept].all():
+        assert got(auc_metric(labels, said)) == pytest.approx(roc_auc_score(labels, said, sample_weight=weights))
+    else:
+        assert np.isnan(got(auc_metric(labels, said)))
+    if len(set(truth[kept])) > 1:
+        assert got(r2_metric(truth, said)) == pytest.approx(r2_score(truth, said, sample_weight=weights))
+    else:
+        assert np.isnan(got(r2_metric(truth, said)))
+
+
+def test_r2_keeps_its_digits_far_from_nought():
+    random = np.random.default_rng(0)
+    truth = 1e6 + random.normal(size=50)
+    said = truth + 0.3 * random.normal(size=50)
+    assert plain(r2_metric(truth, said), 50) == pytest.approx(r2_score(truth, said), rel=1e-9)
+
+
+def test_dice_is_the_mean_over_classes_of_the_images_that_have_each():
+    scores = np.array([[0.5, np.nan], [0.7, 1.0], [np.nan, np.nan]])
+    assert plain(dice_metric(scores), 3) == pytest.approx((0.6 + 1.0) / 2)
+    assert dice_metric(scores)(np.array([[1.0, 3.0, 5.0]]))[0] == pytest.approx(((0.5 + 2.1) / 4 + 1.0) / 2)
+    assert dice_metric(scores)(np.array([[1.0, 0.0, 1.0]]))[0] == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="none of the 1 images has any class"):
+        dice_metric(np.array([[np.nan]]))
+
+
+def test_pairs_with_gaps_or_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match="1 of 2 pairs have a value that is not finite"):
+        mae_metric([1, np.nan], [1, 2])
+    with pytest.raises(ValueError, match=r"truth is \(2,\) and what was said \(3,\)"):
+        r2_metric([1, 2], [1, 2, 3])
 
 
 def test_a_paired_difference_is_surer_than_two_intervals_suggest():

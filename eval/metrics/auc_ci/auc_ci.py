@@ -1,4 +1,4 @@
-"""AUC with its 95 % interval over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""AUC with its 95 % interval over patients: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Mean Dice of label maps with its 95 % interval over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""Mean Dice of label maps with its 95 % interval over patients: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Expected calibration error, Brier score and reliability, with intervals over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""Calibration error, Brier score and reliability with intervals: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Recall at k with its 95 % interval over patients, for `evaluate.load`; the work is done in pedclip/eval/metrics/answers.py."""
+"""Recall at k with its 95 % interval over patients: for `evaluate.load`, computed in pedclip."""
 
 from typing import Any
 
