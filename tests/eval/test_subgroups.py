@@ -94,7 +94,7 @@ def test_groups_come_from_age_sex_part_or_any_column():
     assert groups_by(samples, "sex") == ["female", None, None]
     assert groups_by(samples, "body_part") == ["hand", None, None]
     assert groups_by(samples, "device") == ["A", None, "7"]
-    with pytest.raises(ValueError, match="no row has a column 'devise'; group by age, sex, .* or one of device"):
+    with pytest.raises(ValueError, match=r"no row has a column 'devise'; group by age, sex, .* or one of device"):
         groups_by(samples, "devise")
 
 
