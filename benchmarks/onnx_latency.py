@@ -6,7 +6,7 @@
 PedCLIP's image tower (ViT-B/16, 23 experts in the last layer, random weights) in ONNX Runtime, float32, against
 transformers' CLIPVisionModelWithProjection of the same size, called as its documentation calls it; both with the same
 number of threads, in pairs in one process, while nothing else runs (quiet.py). Beside it PedCLIP in PyTorch, eager and
-compiled, against the same. And ONNX Runtime by the time that the processor spent, with one thread a side.
+compiled, against the same. And each by the time that the processor spent, with one thread a side.
 
 Memory is that of a whole process of its own for each side, at its most, loading included: ONNX Runtime works in what
 loading left over, so what an image takes above the loaded model would say little.
@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from hardware import described
 from mobe import PAIRS, set_gates
-from quiet import NotQuietError, measure_quietly, processor_time
+from quiet import PATIENCE, NotQuietError, measure_quietly, processor_time
 from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from pedclip import PedCLIPConfig, PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
@@ -111,7 +111,7 @@ def save(out: Path, rows: dict[str, Any]) -> None:
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def rows_of(name: str, folder: Path, pairs: int, words: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows_of(name: str, folder: Path, pairs: int, patience: float, words: list[str]) -> Iterator[tuple[str, dict]]:
     """Each comparison with the model in `folder`, as (name, {ratio, ...})."""
     gc.collect()
     for side, make in SIDES.items():
@@ -126,11 +126,10 @@ def rows_of(name: str, folder: Path, pairs: int, words: list[str]) -> Iterator[t
         def both(make: Callable[[Path], Run] = make) -> tuple[Run, Run]:
             return make(folder), clip()
 
-        if runtime:
-            yield f"{key}, processor time of one thread", processor_time(both, pairs)
+        yield f"{key}, processor time of one thread", processor_time(both, pairs)
         try:
             found = {"goal": GOAL} if runtime else {}
-            found |= measure_quietly(both, pairs)
+            found |= measure_quietly(both, pairs, patience)
         except NotQuietError as error:
             print(f"{key} is left out: {error}", flush=True)
             continue
@@ -141,6 +140,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds to wait for quiet, each comparison")
     parser.add_argument("--only", help="words, of which a comparison's name has to hold one")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -156,7 +156,7 @@ def main() -> int:
             folder = Path(work) / name
             write_model(folder / "model", gates)
             written = write_onnx(folder / "model", folder / "onnx")["files"]["image.onnx"]
-            for key, row in rows_of(name, folder, args.pairs, words):
+            for key, row in rows_of(name, folder, args.pairs, args.patience, words):
                 if "ONNX" in key:
                     row["largest_difference"] = written["largest_difference"]
                 print(f"{key}: {json.dumps(row)}", flush=True)

@@ -38,6 +38,7 @@ class Watch:
 
 
 def wait_for_quiet(until: float) -> None:
+    """Returns after a quarter of a second in which others took little; NotQuietError where that comes too late."""
     while True:
         watch = Watch()
         time.sleep(0.25)
@@ -45,8 +46,8 @@ def wait_for_quiet(until: float) -> None:
             return
         if time.monotonic() > until:
             raise NotQuietError(
-                f"other processes took more than {OTHERS:.0%} of the processors for {PATIENCE:.0f} seconds; end them, "
-                "or measure on a machine that has nothing else to do"
+                f"other processes took more than {OTHERS:.0%} of the processors for longer than was to be waited; end "
+                "them, or raise --patience"
             )
 
 
