@@ -148,7 +148,7 @@ def reliability(
     rows = []
     for number in np.unique(bin_of):
         places = np.flatnonzero(bin_of == number)
-        own = [patients[place] for place in places]
+        own = [patients[place] for place in places.tolist()]
         found = estimate(share_metric(right[places]), own, resamples, seed)
         rows.append(
             {

@@ -45,10 +45,12 @@ def subgroups(
     places_of: dict[str, np.ndarray] = {}
     for name in sorted({group for group in groups if group is not None}):
         places = np.flatnonzero((kinds == name) & np.array([group is not None for group in groups]))
-        own = [patients[place] for place in places]
+        own = [patients[place] for place in places.tolist()]
         row: dict[str, Any] = {"group": name, "n": len(places), "patients": len(set(own))}
         of_group = of_subgroup(metric, places, len(patients))
-        why = _too_few(row["patients"], fewest, None if labels is None else [labels[place] for place in places])
+        why = _too_few(
+            row["patients"], fewest, None if labels is None else [labels[place] for place in places.tolist()]
+        )
         if why is None and np.isnan(of_group(np.ones((1, len(places))))[0]):
             why = "the metric has no value here; images of one kind only"
         if why is None:

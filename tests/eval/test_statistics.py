@@ -105,6 +105,16 @@ def test_the_interval_is_scipys_bca_where_patients_are_many():
     np.testing.assert_allclose([ours.low, ours.high], theirs, atol=0.006)
 
 
+def test_leaving_out_groups_of_many_patients_gives_nearly_the_same_interval(monkeypatch):
+    values = np.random.default_rng(7).exponential(size=600) ** 2
+    metric, patients = mae_metric(np.zeros(600), values), [str(n) for n in range(600)]
+    alone = estimate(metric, patients)
+    monkeypatch.setattr("pedclip.eval.statistics.JACKKNIFE_GROUPS", 200)
+    grouped = estimate(metric, patients)
+    assert grouped != alone
+    np.testing.assert_allclose([grouped.low, grouped.high], [alone.low, alone.high], rtol=0.02)
+
+
 @pytest.mark.parametrize("freedom", [3, 5, 10, 30, 1000])
 def test_the_t_quantile_is_scipys(freedom):
     assert t_quantile(0.975, freedom) == pytest.approx(t.ppf(0.975, freedom), rel=0.01)
