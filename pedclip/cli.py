@@ -24,6 +24,7 @@ examples:
   pedclip check runs/xr/hub                          would it load for someone else?
   pedclip push runs/xr/hub org/pedclip --dry-run     what would go to the Hub?
   pedclip eval --model runs/xr/hub --task body-part --data configuration/recipes/xr.yaml
+  pedclip explain runs/demo/hub runs/demo/hub/samples/phantom_wrist.png fracture --out map.html
 
 `pedclip VERB --help` says more about one of them."""
 
