@@ -68,7 +68,7 @@ def targets(
             )
             if not mask.any():  # thinner than half a pixel of the model's input
                 continue
-            there, none = question.classes  # the finding, and without it
+            there, none = list(question.classes or {})  # the finding, and without it
             text, against = (
                 question.prompts_of(one, data.body_part_words, body_part=part)[0] for one in (there, none)
             )
@@ -162,7 +162,13 @@ def pointing_game(
         **told(near, everything),
         "rule": RULE,
         "exact": told(exact, everything),
-        "off_centre": told(near, off_centre) if len(off_centre) else None,
+        "off_centre": {
+            key: value
+            for key, value in told(near, off_centre).items()
+            if "centre" not in key  # 0 by the choice of rows
+        }
+        if len(off_centre)
+        else None,
         "classes": [
             {"class": name, **told(near, np.flatnonzero(names == name))} for name in sorted(set(names.tolist()))
         ],
@@ -210,7 +216,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
         ranks.append((np.cumsum(counts) - (counts - 1) / 2)[of_value])
     if min(np.ptp(rank) for rank in ranks) == 0:
         return 0.0
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def _by_finding(asked: str) -> dict[str, Question]:

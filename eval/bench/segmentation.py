@@ -125,7 +125,7 @@ def segmentation(
     began = time.perf_counter()
     tower = asked.tested.model.vision_model
     side = tower.config.image_size if side is None else side
-    splits = {name: _wrists(asked, name, side, mirror_right) for name in ("train", "validation", "test")}
+    splits = {name: read_wrists(asked, name, side, mirror_right) for name in ("train", "validation", "test")}
     with torch.random.fork_rng():
         torch.manual_seed(asked.seed)
         kind: Any = DECODERS[decoder]
@@ -271,7 +271,8 @@ class Learner:
         return torch.cat([(self.logits(wrists, part) > 0).cpu() for part in rows]).numpy()
 
 
-def _wrists(asked: Asked, split: str, side: int, mirror_right: bool) -> Wrists:
+def read_wrists(asked: Asked, split: str, side: int, mirror_right: bool) -> Wrists:
+    """A split's frontal images with their masks at `side`; right hands are mirrored in both, where asked."""
     images = asked.splits[split]
     places = frontal_with_masks(images.samples, split)
     samples = [images.samples[place] for place in places]

@@ -91,4 +91,4 @@ def test_a_share_that_is_often_all_right_errs_on_the_safe_side():
 
 def test_percentile_intervals_would_cover_too_seldom_for_good_scores_of_few_patients():
     assert coverage(aucs(2.2), 20, percentile=True) < 0.89
-    assert coverage(aucs(2.2), 20) >= 0.91
+    assert coverage(aucs(2.2), 20) >= 0.9
