@@ -11,7 +11,7 @@ Run again with the same recipe and output, it goes on where it stopped. OUTPUT t
     checkpoints/        last (with the optimizer's state) and best; each also loads as a model
     skipped_rows.jsonl  training rows whose image or text could not be used, and why; those held out have a file too
     recipe.yaml         the recipe as it was run, overrides included
-    training_manifest.npz  hashes of patients and images, for `pedclip eval` to find leaks; never goes to the Hub
+    training_manifest.npz  hashes of patients and images, by which leaks into a test set are found; not for the Hub
 """
 
 import argparse

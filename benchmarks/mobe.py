@@ -51,6 +51,9 @@ GOALS = {  # ours over theirs, at most
 }
 
 
+Pair = tuple[Callable[[], Any], Callable[[], Any]]  # ours and theirs
+
+
 def tower(
     mobe_layers: Sequence[int] = (11,), experts: int = 23, vit: ViTModel | None = None, **config
 ) -> PedCLIPVisionModel:
@@ -116,7 +119,7 @@ def naively(run: Callable[[], None]) -> Callable[[], None]:
     return with_the_formula
 
 
-def comparisons(only: Sequence[str] | None) -> dict[str, Callable[[], tuple[Callable[[], None], Callable[[], None]]]]:
+def comparisons(only: Sequence[str] | None) -> dict[str, Callable[[], Pair]]:
     """Name -> a function that makes both sides, (ours, theirs); made late, since each is large."""
 
     def pixels(batch: int) -> torch.Tensor:
@@ -190,7 +193,7 @@ def timed(run: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def measure(make: Callable[[], tuple[Callable[[], None], Callable[[], None]]], pairs: int) -> dict[str, Any]:
+def measure(make: Callable[[], Pair], pairs: int) -> dict[str, Any]:
     ours, theirs = make()
     ours(), theirs()  # memory is taken, code paths are compiled
     seconds = []

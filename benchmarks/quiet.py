@@ -1,4 +1,4 @@
-"""Pairs that count only while nobody else uses the processors.
+"""Pairs that count only while nobody else uses the processors; and the processor's own time, which counts at any time.
 
 On a busy machine two sides do not suffer alike: PyTorch's threads wait for each other after every product, ONNX
 Runtime's hardly do, and the ratio would say how busy the machine was.
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import psutil
-from mobe import ratios_of, timed
+import torch
+from mobe import Pair, ratios_of, timed
 
 OTHERS = 0.08  # share of all processors that other processes may take during a pair
 PATIENCE = 1200.0  # seconds to wait for quiet, for one comparison
@@ -37,6 +38,7 @@ class Watch:
 
 
 def wait_for_quiet(until: float) -> None:
+    """Returns after a quarter of a second in which others took little; NotQuietError where that comes too late."""
     while True:
         watch = Watch()
         time.sleep(0.25)
@@ -44,14 +46,29 @@ def wait_for_quiet(until: float) -> None:
             return
         if time.monotonic() > until:
             raise NotQuietError(
-                f"other processes took more than {OTHERS:.0%} of the processors for {PATIENCE:.0f} seconds; end them, "
-                "or measure on a machine that has nothing else to do"
+                f"other processes took more than {OTHERS:.0%} of the processors for longer than was to be waited; end "
+                "them, or raise --patience"
             )
 
 
-def measure_quietly(
-    make: Callable[[], tuple[Callable[[], Any], Callable[[], Any]]], pairs: int, patience: float = PATIENCE
-) -> dict[str, Any]:
+def processor_time(make: Callable[[], Pair], pairs: int) -> dict[str, Any]:
+    """As `mobe.measure`, of the time that the processor spent on one thread of each side: others hardly move it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        sides = make()
+        seconds: list[list[float]] = [[], []]
+        for pair in range(pairs + 1):
+            for side in (0, 1) if pair % 2 else (1, 0):
+                started = time.process_time()
+                sides[side]()
+                seconds[side].append(time.process_time() - started)
+    finally:
+        torch.set_num_threads(threads)
+    return ratios_of(list(zip(*(side[1:] for side in seconds), strict=True)))  # the first takes memory
+
+
+def measure_quietly(make: Callable[[], Pair], pairs: int, patience: float = PATIENCE) -> dict[str, Any]:
     """As `mobe.measure`; pairs during which others took more than `OTHERS` are taken again, and counted."""
     ours, theirs = make()
     ours(), theirs()  # memory is taken, code paths are compiled

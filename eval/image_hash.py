@@ -3,7 +3,7 @@
 The film becomes 32 x 32 means. What is darker or lighter than its surroundings there is looked at twice: broadly, as
 it is, and finely, each place by its own contrast, so that faint structures count as much as the outline. Both are
 projected on random directions, 512 each, and the signs are kept; two pictures are one where both are near. The
-directions come from a salt, so two salts give fingerprints that cannot be compared. They are no secret, though: whoever
+directions come from a salt, so those of two salts cannot be compared. They are no secret, though: whoever
 has salt and signs can compute a blurred 32 x 32 sketch of the film.
 
 docs/statistics.md has how often it errs, by benchmarks/leakage.py. What is mirrored, turned, cropped or inverted is

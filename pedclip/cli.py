@@ -31,6 +31,7 @@ examples:
   pedclip report runs/bench --out report.html        their page
   pedclip embed runs/xr/hub films/ --out embeds      embeddings as Parquet files
   pedclip onnx runs/xr/hub onnx-model                both towers for ONNX Runtime
+  pedclip explain runs/demo/hub runs/demo/hub/samples/phantom_wrist.png fracture --out map.html
 
 `pedclip VERB --help` says more about one of them."""
 

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def write_parts(
             columns, faults = embed(part, bar.update)
             metadata = {**(schema.metadata or {}), b"skipped": json.dumps(faults, ensure_ascii=False).encode()}
             table = _table(columns, schema.with_metadata(metadata))
-            write_whole(file, lambda new, table=table: parquet.write_table(table, new))
+            write_whole(file, partial(parquet.write_table, table))
     faults = [*skipped]
     for file in files:
         faults += json.loads(parquet.read_schema(file).metadata[b"skipped"])

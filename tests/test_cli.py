@@ -7,7 +7,7 @@ import pytest
 
 from pedclip.cli import main, parser
 
-VERBS = ("export", "check", "eval", "embed", "bench", "report", "onnx")
+VERBS = ("export", "check", "eval", "explain", "embed", "bench", "report", "onnx")
 
 
 def test_help_names_every_verb_and_shows_examples(capsys):

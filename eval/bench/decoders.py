@@ -12,6 +12,7 @@ from torch import nn
 
 WIDTHS = (512, 256, 128, 64)  # MGCA's
 NARROWEST = 4
+RARE = -2.0  # the first logit everywhere: most pixels are no bone, and the first epochs need not learn that
 
 
 def scaled_widths(share: float) -> list[int]:
@@ -42,6 +43,7 @@ class ProgressiveUpsampling(nn.Module):
             stages += [_convolved(inside, outside), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)]
         self.stages = nn.Sequential(*stages)
         self.head = nn.Conv2d(widths[-1], classes, 3, padding=1)
+        nn.init.constant_(self.head.bias, RARE)  # type: ignore[arg-type]
 
     def forward(self, maps: torch.Tensor, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, L, D, h, w), (B, channels, H, W) -> logits (B, C, 16 h, 16 w). Reads the deepest level alone."""
@@ -69,6 +71,7 @@ class SkipDecoder(nn.Module):
         self.image = _convolved(1, widths[-1])
         self.join = nn.ModuleList(_convolved(2 * width, width) for width in widths)
         self.head = nn.Conv2d(widths[-1], classes, 1)
+        nn.init.constant_(self.head.bias, RARE)  # type: ignore[arg-type]
 
     def forward(self, maps: torch.Tensor, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, L, D, h, w), (B, channels, H, W) -> logits (B, C, 16 h, 16 w)."""

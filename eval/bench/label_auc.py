@@ -44,8 +44,14 @@ def label_answer(
 
 def macro_auc(truth: np.ndarray, scores: np.ndarray) -> float:
     """The mean AUC over the labels (N, C) that some images have and some have not; NaN where there is none."""
-    mixed = np.flatnonzero(truth.any(0) & ~truth.all(0) & np.isfinite(scores).all(0))
-    return float(np.mean([roc_auc_score(truth[:, place], scores[:, place]) for place in mixed] or [np.nan]))
+    places = np.flatnonzero(mixed(truth) & np.isfinite(scores).all(0))
+    return float(np.mean([roc_auc_score(truth[:, place], scores[:, place]) for place in places] or [np.nan]))
+
+
+def mixed(truth: np.ndarray) -> np.ndarray:
+    """Which labels (C,) some of the images (N, C) have and some have not."""
+    having = truth.sum(0)
+    return (having > 0) & (having < len(truth))
 
 
 def _classification(

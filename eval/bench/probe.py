@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm.auto import tqdm
 
 from .asked import Answer, Asked
-from .label_auc import label_answer, macro_auc
+from .label_auc import label_answer, macro_auc, mixed
 from .questions import ProbeTask, labels_of
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of scikit-learn: the higher, the freer
@@ -99,11 +99,11 @@ def fit_probes(
     """
     scaler = StandardScaler().fit(train.astype(np.float64))
     scaled = scaler.transform(train)
-    mixed = train_truth.any(0) & ~train_truth.all(0)
+    learnable = mixed(train_truth)
     best: Probes | None = None
     for strength in sorted(strengths):
-        weights, bias = np.full((len(mixed), train.shape[1]), np.nan), np.full(len(mixed), np.nan)
-        for place, learn in enumerate(mixed):
+        weights, bias = np.full((len(learnable), train.shape[1]), np.nan), np.full(len(learnable), np.nan)
+        for place, learn in enumerate(learnable):
             if learn:
                 with threadpool_limits(1):  # threads cost more than such small products give
                     fitted = LogisticRegression(C=strength, max_iter=MOST_STEPS).fit(scaled, train_truth[:, place])

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from ..retrieval import KS, matching, retrieval_result
 from ..statistics import among, share_metric
 from .asked import Answer, Asked
-from .label_auc import label_answer, macro_auc
+from .label_auc import label_answer, macro_auc, mixed
 from .questions import ProbeTask, labels_of
 
 NEIGHBOURS = (1, 5, 10, 20, 50)
@@ -46,8 +46,7 @@ def image_only(asked: Asked, task: ProbeTask, *, neighbours: Sequence[int] = NEI
         "neighbours_tried": usable,
         "chosen_on": f"{len(of_validation)} validation images, by macro AUC",
     }
-    learned = truth.any(0) & ~truth.all(0)
-    return label_answer(asked, task, [_shares(fitted[chosen], test.embeds)], learned, about)
+    return label_answer(asked, task, [_shares(fitted[chosen], test.embeds)], mixed(truth), about)
 
 
 def image_text_matching(asked: Asked) -> Answer:

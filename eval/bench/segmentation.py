@@ -42,15 +42,15 @@ class PatchFeatures(nn.Module):
     quarters of the way up (UNETR's 3, 6 and 9 of 12), each through the final norm.
     """
 
-    def __init__(self, tower: nn.Module, features: str, levels: int):
+    def __init__(self, tower: Any, features: str, levels: int):
         super().__init__()
         if features not in FEATURES:
             raise ValueError(f"features is {features!r}; choose {' or '.join(FEATURES)} the last experts")
-        self.tower: Any = tower
+        self.tower = tower
         self.features = features
-        layers = len(self.tower.layers)
+        layers = len(tower.layers)
         self.earlier = [layers * quarter // levels for quarter in range(1, levels)]
-        self.with_experts = [index for index, layer in enumerate(self.tower.layers) if layer.has_experts]
+        self.with_experts = [index for index, layer in enumerate(tower.layers) if layer.has_experts]
         if features == "before" and not self.with_experts:
             raise ValueError(
                 "the model has no layer with experts (vision_config.mobe_layers is empty), so none is before them; "
@@ -100,8 +100,8 @@ def segmentation(
     epochs: int = 50,
     width: float = 1.0,
     side: int | None = None,
-    batch_size: int = 8,
-    learning_rate: float = 1e-3,
+    batch_size: int = 4,
+    learning_rate: float = 3e-3,
     tower_learning_rate: float = 2e-5,
     weight_decay: float = 0.05,
     mirror_right: bool = True,
@@ -125,7 +125,7 @@ def segmentation(
     began = time.perf_counter()
     tower = asked.tested.model.vision_model
     side = tower.config.image_size if side is None else side
-    splits = {name: _wrists(asked, name, side, mirror_right) for name in ("train", "validation", "test")}
+    splits = {name: read_wrists(asked, name, side, mirror_right) for name in ("train", "validation", "test")}
     with torch.random.fork_rng():
         torch.manual_seed(asked.seed)
         kind: Any = DECODERS[decoder]
@@ -236,13 +236,12 @@ class Learner:
     ) -> tuple[int, list[float]]:
         """Leaves the weights of the epoch with the best Dice on validation; its number, from 1, and every epoch's."""
         learned = nn.ModuleList([self.decoder, *([self.features.tower] if self.tuned else [])])
-        groups = [{"params": list(self.decoder.parameters()), "lr": learning_rate}]
+        rates = [learning_rate, *([tower_learning_rate] if self.tuned else [])]
         if self.tuned:
             self.features.tower.requires_grad_(True)
-            groups.append({"params": list(self.features.tower.parameters()), "lr": tower_learning_rate})
+        groups = [{"params": module.parameters(), "lr": rate} for module, rate in zip(learned, rates, strict=True)]
         optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
         steps = epochs * -(-len(train.places) // batch_size)
-        rates = [group["lr"] for group in groups]
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, max(steps, 2), cycle_momentum=False)
         order = torch.Generator().manual_seed(seed)
         truth = torch.from_numpy(train.truth)
@@ -272,7 +271,8 @@ class Learner:
         return torch.cat([(self.logits(wrists, part) > 0).cpu() for part in rows]).numpy()
 
 
-def _wrists(asked: Asked, split: str, side: int, mirror_right: bool) -> Wrists:
+def read_wrists(asked: Asked, split: str, side: int, mirror_right: bool) -> Wrists:
+    """A split's frontal images with their masks at `side`; right hands are mirrored in both, where asked."""
     images = asked.splits[split]
     places = frontal_with_masks(images.samples, split)
     samples = [images.samples[place] for place in places]

@@ -132,7 +132,7 @@ def test_the_similarity_and_the_experts_are_the_models_own(tested, film):
     inputs = tested.processor(images=film, text=[TEXT, AGAINST], return_tensors="pt", padding=True)
     with torch.no_grad():
         output = tested.model(**inputs)
-    cosines = output.logits_per_image[0] / tested.model.logit_scale.exp()
+        cosines = output.logits_per_image[0] / tested.model.logit_scale.exp()
     assert found.similarity == pytest.approx(float(cosines[0] - cosines[1]), abs=1e-6)
     shares = output.router_logits[-1].softmax(-1)[0]
     assert dict(found.experts) == pytest.approx(
@@ -206,7 +206,8 @@ def test_a_wrong_question_is_named(tested, film, asked, said):
 def test_hits_worked_by_hand():
     mask = np.zeros((12, 16), bool)
     mask[3, 4] = True  # patch (0, 1) of 3 x 4
-    hits = touched(mask, 4)
+    np.testing.assert_array_equal(touched(mask, 4, 0), [[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    hits = touched(mask, 4, 1)
     np.testing.assert_array_equal(hits, [[1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]])
     pointing = np.zeros((3, 4))
     pointing[1, 2] = 1
@@ -261,6 +262,8 @@ def test_a_method_that_knows_the_outline_always_hits_and_its_opposite_never(test
         result = pointing_game(tested, films, data, resamples=50)
         assert result["value"] == rate
         assert result["chance"] == pytest.approx(np.mean([one.hits.mean() for one in inside]))
+        assert (result["off_centre"] or result)["value"] == rate
+        assert result["exact"]["value"] <= rate and result["exact"]["chance"] < result["chance"]
         assert result["n"] == len(inside) == sum(row["n"] for row in result["classes"])
 
 

@@ -24,7 +24,7 @@ from pedclip.eval.bench.masks import (
     frontal_with_masks,
     image_dice,
 )
-from pedclip.eval.bench.segmentation import PatchFeatures, before_against_after, segmentation
+from pedclip.eval.bench.segmentation import PatchFeatures, before_against_after, read_wrists, segmentation
 from pedclip.eval.embeddings import EmbeddedImages
 from pedclip.processing.data.sample import Mask, Sample
 
@@ -128,6 +128,14 @@ def test_right_hands_are_mirrored_and_overlapping_bones_stay_both(wrists, proces
         np.testing.assert_array_equal(mirrored[place], expected)
     drawn = draw_masks(wrists["train"][:-1], 32, processor.image_processor, False)
     assert (drawn[:, CLASSES.index("Radius")] & drawn[:, CLASSES.index("Ulna")]).any()
+
+
+@pytest.mark.parametrize("mirror_right", [False, True])
+def test_films_and_masks_stay_together(asked, mirror_right):
+    wrists = read_wrists(asked, "train", 32, mirror_right)
+    for pixels, truth in zip(wrists.pixel_values[:, 0].numpy(), wrists.truth, strict=True):
+        bone = truth.any(0)
+        assert np.quantile(pixels[bone], 0.1) > np.quantile(pixels[~bone], 0.9)
 
 
 def test_only_frontal_images_with_masks_are_used(wrists):
