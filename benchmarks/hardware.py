@@ -2,7 +2,9 @@
 
 import os
 import platform
+import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -19,3 +21,9 @@ def described() -> dict[str, Any]:
         "commit": commit,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__},
     }
+
+
+def peak_of_this_process() -> float:
+    """MiB that this process held at its most. Not `ru_maxrss`, which begins with what the parent process held."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return round(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024, 1)  # type: ignore[index]

@@ -16,7 +16,6 @@ import argparse
 import gc
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hardware import described
+from hardware import described, peak_of_this_process
 from mobe import PAIRS, set_gates
 from quiet import PATIENCE, NotQuietError, measure_quietly, processor_time
 from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -148,7 +147,7 @@ def main() -> int:
     torch.manual_seed(0)
     if args.memory_of:
         (SIDES[args.memory_of](args.folder) if args.memory_of in SIDES else clip())()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+        print(peak_of_this_process())
         return 0
     words = args.only.split(",") if args.only else [""]
     with tempfile.TemporaryDirectory() as work:

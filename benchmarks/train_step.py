@@ -11,6 +11,7 @@ MFU is told where the device's peak is known (pedclip/meter.py).
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hardware import described
+from hardware import described, peak_of_this_process
 from tqdm.auto import tqdm
 from transformers import BertConfig, VisionTextDualEncoderConfig, VisionTextDualEncoderModel, ViTConfig
 
@@ -140,6 +141,25 @@ def measure(args: argparse.Namespace, device: torch.device, update: bool) -> dic
     return found
 
 
+def memory(args: argparse.Namespace) -> dict[str, float]:
+    """On a CPU: MiB that each side takes in all for a step with its optimizer, in a process of its own."""
+    found = {}
+    for name in ("PedCLIP", "plain dual encoder"):
+        sizes = [f"--{key}={getattr(args, key)}" for key in ("batch", "tokens", "layers", "precision")]
+        command = [sys.executable, __file__, *sizes, "--memory-of", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[name] = float(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def step_memory(args: argparse.Namespace, device: torch.device) -> float:
+    inputs, _ = inputs_of(args.batch, args.tokens, device)
+    side = sides_of(args, device)[args.memory_of]()
+    for _ in range(2):  # the optimizer's states come with the first
+        side.step(inputs, update=True)
+    return peak_of_this_process()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=16)
@@ -150,13 +170,18 @@ def main() -> int:
     parser.add_argument("--compiled", action="store_true", help="also PedCLIP with torch_compile")
     parser.add_argument("--formula", action="store_true", help="also the paper's formula")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if args.memory_of:
+        print(step_memory(args, device))
+        return 0
     result = {
         "goal": GOAL,
         **{name: getattr(args, name) for name in ("batch", "tokens", "layers", "pairs", "precision")},
         "forward and backward": measure(args, device, update=False),
         "with fused AdamW": measure(args, device, update=True),
+        **({"process_mib": memory(args)} if device.type == "cpu" else {}),
         "threads": torch.get_num_threads(),
         **described(),
     }

@@ -19,7 +19,8 @@ def add_explain_parser(verbs: argparse._SubParsersAction) -> None:
         "a patient's unless it is one of the samples that come with PedCLIP or lies in a phantom folder; a patient's "
         "is drawn only with --include-private, into a file NAME.private.html or NAME.private.png, which export, check "
         "and push refuse.",
-        epilog="example: pedclip explain runs/demo/hub runs/demo/hub/samples/phantom_wrist.png fracture --out map.html",
+        epilog="example: pedclip explain runs/demo/hub runs/demo/hub/samples/phantom_wrist.png fracture "
+        "--out map.html",
     )
     explain.add_argument("model", metavar="MODEL", type=Path, help="a PedCLIP folder")
     explain.add_argument("image", metavar="IMAGE", type=Path, help="a film: PNG, JPEG, TIFF or DICOM")
