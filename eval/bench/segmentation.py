@@ -31,6 +31,8 @@ FEATURES = {
     "after": "the tower's output: after the last layer, through its final norm",
 }
 AT_ONCE = 32  # images through the frozen tower
+EPOCHS, MOST_STEPS = 50, 1500  # 63 real images in batches of 4 take 800 steps
+VIT_B = 768  # wide: the tower that MGCA's decoder stands on
 
 
 class PatchFeatures(nn.Module):
@@ -97,8 +99,8 @@ def segmentation(
     features: str = "after",
     tuned: bool = False,
     *,
-    epochs: int = 50,
-    width: float = 1.0,
+    epochs: int | None = None,
+    width: float | None = None,
     side: int | None = None,
     batch_size: int = 4,
     learning_rate: float = 3e-3,
@@ -108,24 +110,28 @@ def segmentation(
 ) -> Answer:
     """Mean Dice over the frontal test images that have masks; per image the mean over the bones that it has.
 
-    A decoder (`setr`, `unet`; MGCA's widths times `width`) learns on train by BCE and soft Dice with AdamW and one
-    cycle of the learning rate; of its epochs the one with the best Dice on validation is taken. `tuned` lets a copy of
-    the image tower learn too; its dropout and its stem's statistics stay as in evaluation. Masks are drawn, learned
-    and compared at `side` x `side` pixels; None is the side of the model's input. A decoder's output is 16 times as
-    fine as the patches' grid, and is resized to `side` where that differs. Chance is the best mask that ignores the
-    image. The same seed gives the same numbers on the same machine.
+    A decoder (`setr`, `unet`) learns on train by BCE and soft Dice with AdamW and one cycle of the learning rate; of
+    its epochs the one with the best Dice on validation is taken. Its widths are MGCA's times `width`; None: the
+    tower's width over ViT-B's. `epochs` None: 50, or as many as make 1,500 steps where those are fewer. `tuned` lets a
+    copy of the image tower learn too; its dropout and its stem's statistics stay as in evaluation. Masks are drawn,
+    learned and compared at `side` x `side` pixels; None is the side of the model's input. A decoder's output is 16
+    times as fine as the patches' grid, and is resized to `side` where that differs. Chance is the best mask that
+    ignores the image. The same seed gives the same numbers on the same machine.
 
     Raises:
         ValueError: an unknown decoder or features, a setting out of range, or a split without frontal masks.
     """
     if decoder not in DECODERS:
         raise ValueError(f"decoder is {decoder!r}; choose {' or '.join(DECODERS)}")
-    if epochs < 1 or batch_size < 1 or (side is not None and side < 1):
+    if (epochs is not None and epochs < 1) or batch_size < 1 or (side is not None and side < 1):
         raise ValueError(f"epochs is {epochs}, batch_size {batch_size}, side {side}; each is at least 1")
     began = time.perf_counter()
     tower = asked.tested.model.vision_model
     side = tower.config.image_size if side is None else side
+    width = tower.config.hidden_size / VIT_B if width is None else width
     splits = {name: read_wrists(asked, name, side, mirror_right) for name in ("train", "validation", "test")}
+    if epochs is None:
+        epochs = max(1, min(EPOCHS, MOST_STEPS // -(-len(splits["train"].places) // batch_size)))
     with torch.random.fork_rng():
         torch.manual_seed(asked.seed)
         kind: Any = DECODERS[decoder]

@@ -5,15 +5,18 @@ and none of their content.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .dicom import new_folder
+from .official_arthritis import CLINIC as JOINTS
 from .official_arthritis import write_arthritis
-from .official_bone_age import write_rsna_bone_age
-from .official_chest import write_chd_cxr, write_vindr_pcxr
+from .official_bone_age import HEALTHY_HAND, write_rsna_bone_age
+from .official_chest import CHEST, HEARTS, write_chd_cxr, write_vindr_pcxr
+from .official_wrist import CLINIC as WRIST
 from .official_wrist import write_grazpedwri_dx
 from .render import MAX_SIDE, MIN_SIDE, SIDE
+from .study import Clinic
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Official:
     """A row of the table: how to fill the layout, and what its README says about it."""
 
     title: str
-    write: Callable[[Path, int, int, int], int]  # (folder, patients, seed, side) -> number of images
+    write: Callable[[Path, int, int, int, Clinic], int]  # (folder, patients, seed, side, clinic) -> number of images
+    clinic: Clinic
     layout: str
     stand_ins: str
 
@@ -30,6 +34,7 @@ OFFICIAL = {
     "vindr-pcxr": Official(
         "VinDr-PCXR (PhysioNet vindr-pcxr 1.0.0)",
         write_vindr_pcxr,
+        CHEST,
         "train/ and test/ with <image_id>.dicom; image_labels_{train,test}.csv; annotations_{train,test}.csv",
         "consolidation is Pneumonia, with an effusion Pleuro-pneumonia, and every other finding is Other disease; "
         "the boxes of an atrial septal defect are Enlarged PA, of a ventricular one Cardiomegaly, and of a patent "
@@ -38,12 +43,14 @@ OFFICIAL = {
     "chd-cxr": Official(
         "CHD-CXR (Kaggle congenital-heart-disease)",
         write_chd_cxr,
+        HEARTS,
         "{ASD,VSD,PDA,Normal}/*.dcm; labels.csv",
         "its layout is not public: this is the one that loaders assume; there are no echo reports",
     ),
     "grazpedwri-dx": Official(
         "GRAZPEDWRI-DX (figshare 14825193)",
         write_grazpedwri_dx,
+        WRIST,
         "images_part1 to images_part4 with 16-bit PNG; dataset.csv; folder_structure/yolov5/labels; and "
         "cvat_annotation_xml/annotations_{train1,train2,val,test}.xml, the bone masks of "
         "multimodallearning/SamCarriesTheBurden, here of every film",
@@ -53,6 +60,7 @@ OFFICIAL = {
     "rsna-boneage": Official(
         "RSNA Bone Age (Kaggle's copy of the training set, RSNA's own of the others)",
         write_rsna_bone_age,
+        HEALTHY_HAND,
         "boneage-training-dataset/boneage-training-dataset/<id>.png; boneage-training-dataset.csv; Bone Age "
         "Validation Set/ with Validation Dataset.csv; Bone Age Test Set/ with Bone age ground truth.xlsx",
         "bone age is what the phantom's growth plates were drawn with",
@@ -60,14 +68,26 @@ OFFICIAL = {
     "arthritis": Official(
         "no published layout: the paper's arthritis set is private",
         write_arthritis,
+        JOINTS,
         "images/*.png; arthritis.csv with label and the six concepts, 0 or 1",
         "all of it",
     ),
 }
 
 
-def write_official(name: str, folder: Path | str, *, patients: int, seed: int, side: int = SIDE) -> int:
-    """Writes the tree, whole or not at all, and returns the number of images. The same seed writes the same bytes."""
+def write_official(
+    name: str,
+    folder: Path | str,
+    *,
+    patients: int,
+    seed: int,
+    side: int = SIDE,
+    severity: tuple[float, float] | None = None,
+) -> int:
+    """Writes the tree, whole or not at all, and returns the number of images. The same seed writes the same bytes.
+
+    `severity` is the range that findings are drawn from, above 0 and at most 1; None: the layout's own.
+    """
     if name not in OFFICIAL:
         raise ValueError(f"{name!r} is no official layout that the phantom knows; choose one of {', '.join(OFFICIAL)}")
     if patients < 1 or seed < 0:
@@ -75,8 +95,9 @@ def write_official(name: str, folder: Path | str, *, patients: int, seed: int, s
     if not MIN_SIDE <= side <= MAX_SIDE:
         raise ValueError(f"side is {side}; a film has {MIN_SIDE} to {MAX_SIDE} pixels a side")
     official = OFFICIAL[name]
+    clinic = official.clinic if severity is None else replace(official.clinic, severity=severity)
     with new_folder(folder) as new:
-        images = official.write(new, patients, seed, side)
+        images = official.write(new, patients, seed, side, clinic)
         (new / "README.txt").write_text(_notice(official), encoding="utf-8")
     return images
 

@@ -218,7 +218,7 @@ def test_a_decoder_is_sixteen_times_as_fine_and_reads_what_it_says(name):
     assert (of_pixels is not None) == (name == "unet")
 
 
-def test_mgca_widths_are_the_default():
+def test_mgca_widths_stand_on_a_vit_b():
     assert scaled_widths(1.0) == list(WIDTHS) == [512, 256, 128, 64]
     with pytest.raises(ValueError, match="width is 0"):
         scaled_widths(0)
