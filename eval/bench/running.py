@@ -80,6 +80,8 @@ def run_bench(
             pending.append(task)
         else:
             entries[task.name] = _missing(task, folder)
+    first = {name: place for place, name in reversed(list(enumerate(task.data_set for task in pending)))}
+    pending.sort(key=lambda task: first[task.data_set])  # so that each data set is embedded once
     opened = load_model(bench.model) if pending else None
     sets: dict[str, Asked] = {}
     leaks: dict[str, Any] = {}
