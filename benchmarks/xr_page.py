@@ -19,6 +19,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 FILES = {"xr": RESULTS / "xr.json", "xr-mobe": RESULTS / "xr_mobe.json"}
 FITTINGS = {"resize": "Images stretched to a square", "padding": "Images fitted in and padded"}
 OWN = ("PedCLIP", "PedCLIP, linear probe")
+FEWEST = 10  # images of a kind, or nothing is said of it alone
 DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image"}
 
 ESTIMATE = ("value", "low", "high", "n", "patients", "resamples")
@@ -225,12 +226,13 @@ def _gates(results: Mapping[str, Any]) -> str:
             *(f"{one['gate_detector']['ece']['if_calibrated']:.3f}" for one in scores.values()),
         ],
     ]
-    example = next(iter(scores.values()))["gate_detector"]["abstention"]
-    for kind, by_score in example.items():
-        for name in by_score:
+    detected = next(iter(scores.values()))["gate_detector"]
+    example = detected["abstention"]
+    kinds = [kind for kind, count in detected["unknown"].items() if count >= FEWEST]
+    for kind in kinds if len(kinds) == 1 else [*kinds, "all"]:
+        for name in example[kind]:
             cells = [_abstained(one["gate_detector"]["abstention"][kind][name]) for one in scores.values()]
             rows.append([f"known images against {kind}, AUC by {name}", *cells])
-    detected = next(iter(scores.values()))["gate_detector"]
     counts = ", ".join(f"{count} of {kind}" for kind, count in detected["unknown"].items())
     header = ["The gate", *(FITTINGS[name].lower() for name in scores)]
     return (

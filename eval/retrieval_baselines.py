@@ -41,7 +41,8 @@ def retrieval_baselines(
     for name in BASELINES:
         train, test = features["train"][name][train_rows], features["test"][name][own.indices]
         closeness = closeness_to_captions(train, train_texts, test, own.texts)
-        found[f"nearest training image by {name.partition(',')[0]}"] = matched(own.indices, own.texts, closeness).ranks
+        seen = name.removesuffix(", ridge").removesuffix(", logistic regression")
+        found[f"nearest training image by {seen}"] = matched(own.indices, own.texts, closeness).ranks
     counts = Counter(train_texts)
     commonness = np.tile([float(counts[text]) for text in own.texts], (len(own.texts), 1))
     ranks = matched(own.indices, own.texts, commonness).ranks
