@@ -12,6 +12,7 @@ from ..intervals import bca_interval
 from ..page import listing, page, table, text
 from ..tasks import shown
 from .by_group import NOTE
+from .maps import MAPS
 
 PAPER = Path(__file__).parent / "paper.yaml"
 PHANTOM = (
@@ -21,7 +22,7 @@ PHANTOM = (
 
 
 def open_run(folder: Path | str) -> dict[str, Any]:
-    """A run as `pedclip bench` left it: {"name", "settings", "entries": {task: entry with its draws}}."""
+    """A run as `pedclip bench` left it: {"name", "note", "entries": {task: entry with its draws}, "maps"}."""
     folder = Path(folder)
     if not (folder / "results.json").is_file():
         raise FileNotFoundError(f"{folder} is no run of `pedclip bench`: it has no results.json")
@@ -30,7 +31,13 @@ def open_run(folder: Path | str) -> dict[str, Any]:
     for entry in results["tasks"]:
         whole = folder / "tasks" / f"{entry['task']}.json"
         entries[entry["task"]] = json.loads(whole.read_text(encoding="utf-8")) if whole.is_file() else entry
-    return {"name": results.get("name") or folder.name, "note": results.get("note"), "entries": entries}
+    maps = folder / MAPS
+    return {
+        "name": results.get("name") or folder.name,
+        "note": results.get("note"),
+        "entries": entries,
+        "maps": json.loads(maps.read_text(encoding="utf-8")) if maps.is_file() else [],
+    }
 
 
 def difference(entry: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -57,7 +64,7 @@ def markdown(runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def html(runs: Sequence[Mapping[str, Any]]) -> str:
-    """The page: plot, tables, and what is to be known of them. It names no patient and shows no image."""
+    """The page: plot, tables, maps of generated films, and what is to be known of it all. It shows no patient."""
     from .plots import reliability_panels, task_plot  # matplotlib takes seconds to import
 
     parts = ["<h1>PedCLIP: the eleven tasks</h1>"]
@@ -68,8 +75,17 @@ def html(runs: Sequence[Mapping[str, Any]]) -> str:
     for run in runs:
         if drawn := reliability_panels(run["entries"]):
             parts += [f"<h2>Reliability: {text(run['name'])}</h2>", f'<div class="wide">{drawn}</div>']
+    for run in runs:
+        if run["maps"]:
+            parts.append(f"<h2>What it looks at: {text(run['name'])}</h2><p>Generated films, nobody is shown.</p>")
+            parts += [_map(one) for one in run["maps"]]
     parts += ["<h2>About the paper's numbers</h2>", listing([line.removeprefix("- ") for line in _paper_lines()])]
     return page("PedCLIP: the eleven tasks", parts)
+
+
+def _map(drawn: Mapping[str, str]) -> str:
+    says = text(f"{drawn['data_set']}, {drawn['label']}: film, relevance and experts")
+    return f'<div class="wide"><img alt="{says}" src="data:image/png;base64,{text(drawn["png"])}"></div>'
 
 
 def _paper() -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ..statistics import RESAMPLES, patient_weights, without_each
 from ..tasks import provenance, shown
 from .asked import Answer, Asked
 from .by_group import by_group
+from .maps import MAPS, maps_of
 from .tasks import TASKS, BenchTask
 from .zero_shot import PROMPTS
 
@@ -68,7 +69,7 @@ def run_bench(
     """Each task's entry, in the order of the table; those that OUT has from an earlier run are not made again.
 
     A data set whose folder is not there gives an entry that says so. OUT/tasks/NAME.json holds an answer with its
-    predictions, OUT/results.json all entries.
+    predictions, OUT/results.json all entries, OUT/maps.json relevance maps of generated films.
     """
     chosen = tasks_named(names)
     out.mkdir(parents=True, exist_ok=True)
@@ -108,6 +109,9 @@ def run_bench(
             write_json(out / "tasks" / f"{task.name}.json", entries[task.name])
             say(line_of(entries[task.name]))
             bar.update()
+    if opened is not None and not bench.shuffled:
+        data_sets = list(dict.fromkeys(task.data_set for task in chosen))
+        write_json(out / MAPS, maps_of(opened, bench.data_root, data_sets, bench.prompts))
     ordered = [entries[task.name] for task in chosen]
     kept = [_without_predictions(entry) for entry in ordered]
     write_json(out / "results.json", {"name": out.name, "note": note, **bench.settings(), "tasks": kept})
