@@ -189,7 +189,7 @@ def segmentation(
     predictions = {"dice": image_dice(scores).tolist(), "constant_mask": image_dice(constant_scores).tolist()}
     for place, name in enumerate(CLASSES):
         predictions[f"dice of {name}"] = [None if np.isnan(one) else float(one) for one in scores[:, place]]
-    return Answer(result, predictions, metric, test.patients)
+    return Answer(result, predictions, metric, test.patients, test.places)
 
 
 def before_against_after(asked: Asked, decoder: str = "setr", **settings: Any) -> tuple[Answer, Answer, Estimate]:
