@@ -18,6 +18,7 @@ from pedclip.eval.bench.asked import Answer
 from pedclip.eval.bench.by_group import by_group
 from pedclip.eval.bench.maps import maps_of
 from pedclip.eval.bench.phantom import PROMPTS as PHANTOM_PROMPTS
+from pedclip.eval.bench.phantom import judged
 from pedclip.eval.bench.report import difference, html, markdown, open_run
 from pedclip.eval.bench.running import NOT_AVAILABLE, Bench, run_bench, shuffled
 from pedclip.eval.bench.tasks import TASKS
@@ -264,3 +265,26 @@ def test_the_commands_run_and_mistakes_are_one_line(run, model, data_root, tmp_p
     ):
         assert main(wrong) == 2
         assert said in capsys.readouterr().err
+
+
+def test_bench11_judges_floors_and_controls():
+    random = np.random.default_rng(0)
+
+    def entry(task: str, value: float, spread: float) -> dict:
+        drawn, without_each = random.normal(value, spread, 1000), random.normal(value, spread / 100, 80)
+        return {
+            **{"task": task, "title": "", "data_set": "", "metric": "", "n": 80, "patients": 80, "seconds": 1.0},
+            **{"value": value, "low": value - 2 * spread, "high": value + 2 * spread, "chance": 0.5},
+            **{"draws": drawn.tolist(), "without_each": without_each.tolist()},
+        }
+
+    def judge(task: str, value: float, control: float) -> tuple[bool, bool]:
+        row = judged(entry(task, value, 0.02), entry(task, control, 0.02))
+        assert row["control"]["low_of_all"] < row["control"]["low"]  # eleven are looked at
+        return row["reaches_floor"], row["control_covers_chance"]
+
+    assert judge("zero-shot-arthritis", 0.9, 0.51) == (True, True)
+    assert judge("zero-shot-arthritis", 0.55, 0.45) == (False, True)  # 2.5 spreads off: one of eleven may be
+    assert judge("zero-shot-arthritis", 0.9, 0.6) == (True, False)
+    assert judge("bone-age", 0.4, 0.5) == (True, True)  # less error is better
+    assert judge("bone-age", 60.0, 0.5)[0] is False
