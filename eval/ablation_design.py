@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +129,3 @@ def _differing(before: Any, now: Any, where: str = "") -> list[str]:
             found += _differing(before.get(key), now.get(key), f"{where}.{key}" if where else key)
         return found
     return [] if before == now else [where]
-
-
-def with_patients(design: Design, patients: int) -> Design:
-    """The same with more or fewer generated children: for a test that cannot wait."""
-    return replace(design, films=replace(design.films, patients=patients))

@@ -105,7 +105,7 @@ def interference_table(results: Mapping[str, Any]) -> str:
 
 def facts(results: Mapping[str, Any]) -> str:
     """What was trained and asked, in a few sentences."""
-    films, spent, training = results["films"], results["seconds"], results["design"]["training"]
+    films, training = results["films"], results["design"]["training"]
     whole = [one for one in results["runs"] if one["part"] is None]
     target = [one for one in results["runs"] if one["part"] is not None]
     findings = []
@@ -120,9 +120,11 @@ def facts(results: Mapping[str, Any]) -> str:
         f"{sum(films['test'].values()):,} films of {films['test_patients']:,} other children ("
         f"{_counts(films['test'])}). Each part's AUC is the mean of its findings' against \"no finding\", "
         f"{results['kind']}; test films with each: {'; '.join(findings)}. Where there are experts, the gate names the "
-        f"film's part in {min(gates):.1%} to {max(gates):.1%} of the test films. {len(results['runs'])} runs took "
-        f"{spent['runs'] / 60:.0f} minutes of processes, {spent['at_once']} at a time on a thread each (torch "
-        f"{results['versions']['torch']})."
+        f"film's part in {min(gates):.1%} to {max(gates):.1%} of the test films. Films, "
+        f"{len(results['runs'])} runs and evaluation took {results['seconds'] / 60:.0f} minutes, {results['at_once']} "
+        f"runs at a time on a thread each (torch {results['versions']['torch']}); a run's training "
+        f"{_range(round(one['seconds']) for one in whole)} seconds, MLP-target's "
+        f"{_range(round(one['seconds']) for one in target)}."
     )
 
 

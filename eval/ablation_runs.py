@@ -6,10 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from .prompt_classification import logits_of, prompt_classification
 from .prompts import Question, question_file, questions
 
 FILMS = "films"
+EVALUATION = Lock()  # models are opened one at a time: transformers changes global state meanwhile
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -56,11 +57,11 @@ def overrides_of(design: Design, run: Run, out: Path) -> dict[str, Any]:
     return changed
 
 
-def train(design: Design, run: Run, out: Path, overrides: Sequence[str] = ()) -> None:
+def train(design: Design, run: Run, out: Path) -> None:
     """`python -m pedclip.train` on one thread, to OUT/NAME; its words go to OUT/NAME/log.txt. It resumes by itself."""
     words = [f"{key}={json.dumps(value)}" for key, value in overrides_of(design, run, out).items()]
     command = [sys.executable, "-m", "pedclip.train", str(design.recipe)]
-    command += [word for one in (*words, *overrides) for word in ("--set", one)]
+    command += [word for one in words for word in ("--set", one)]
     log = out / run.name / "log.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as said:
@@ -73,24 +74,22 @@ def train(design: Design, run: Run, out: Path, overrides: Sequence[str] = ()) ->
         )
 
 
-def run_one(design: Design, run: Run, out: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def run_one(design: Design, run: Run, out: Path) -> dict[str, Any]:
     """The result of a run, from OUT/NAME/result.json where it is finished already."""
     file = out / run.name / "result.json"
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
-    began = time.monotonic()
-    train(design, run, out, overrides)
-    trained = time.monotonic()
-    data = dataclasses.replace(design.training().data, path=str(out / FILMS))
-    tested = load_model(out / run.name / "hub")
-    test = read_folder(data, split="test", need_caption=False)
-    result = {
-        **dataclasses.asdict(run),
-        "name": run.name,
-        **training_facts(out / run.name, tested),
-        **answers(tested, test, data, finding_questions(design), [run.part] if run.part else design.parts),
-        "seconds": {"training": round(trained - began, 1), "evaluation": round(time.monotonic() - trained, 1)},
-    }
+    train(design, run, out)
+    with EVALUATION:
+        data = dataclasses.replace(design.training().data, path=str(out / FILMS))
+        tested = load_model(out / run.name / "hub")
+        test = read_folder(data, split="test", need_caption=False)
+        result = {
+            **dataclasses.asdict(run),
+            "name": run.name,
+            **training_facts(out / run.name, tested),
+            **answers(tested, test, data, finding_questions(design), [run.part] if run.part else design.parts),
+        }
     new = file.with_name(f"{file.name}.new")
     new.write_text(json.dumps(result) + "\n", encoding="utf-8")
     new.replace(file)
@@ -99,12 +98,10 @@ def run_one(design: Design, run: Run, out: Path, overrides: Sequence[str] = ()) 
 
 def training_facts(folder: Path, tested: ModelUnderTest) -> dict[str, Any]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    vision = sum(weight.numel() for weight in tested.model.vision_model.parameters())
     return {
         "steps": max(line["step"] for line in lines),
         "parameters": sum(weight.numel() for weight in tested.model.parameters()),
-        "vision_parameters": vision,
-        "seconds_of_steps": max((line["seconds"] for line in lines if "seconds" in line), default=None),
+        "seconds": round(max(line["seconds"] for line in lines if "seconds" in line), 1),  # stopped time left out
     }
 
 

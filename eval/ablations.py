@@ -34,21 +34,27 @@ from .tasks import provenance
 
 DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "ablation_design.yaml"
 AT_ONCE = 2  # runs, a thread each: at this size a second thread saves a run less than half
+SECONDS = "seconds.txt"  # of each command that had runs to do, films and evaluation included
 NOTE = (
     "Phantom films are generated from geometric solids. These numbers compare small models on them under one budget; "
     "they say nothing about medicine."
 )
 
 
-def ablate(design: Design, out: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def ablate(design: Design, out: Path) -> dict[str, Any]:
     """Runs what is not finished and returns the whole result, which stands in OUT/results.json too."""
     remember(design, out)
+    pending = [run for run in design.runs() if not (out / run.name / "result.json").is_file()]
     began = time.monotonic()
-    write_folder(out / FILMS, design.films)
-    for part in design.parts:
-        films_of_part(out, part)  # before two runs could make the same one
-    films_seconds = time.monotonic() - began
-    results = run_all(design, out, overrides)
+    try:
+        write_folder(out / FILMS, design.films)
+        for part in design.parts:
+            films_of_part(out, part)  # before two runs could make the same one
+        results = run_all(design, out)
+    finally:
+        if pending:  # a command that finds all runs finished tells nothing of how long they take
+            with (out / SECONDS).open("a", encoding="utf-8") as spent:
+                spent.write(f"{time.monotonic() - began:.1f}\n")
 
     data = dataclasses.replace(design.training().data, path=str(out / FILMS))
     test = read_folder(data, split="test", need_caption=False)
@@ -66,11 +72,8 @@ def ablate(design: Design, out: Path, overrides: Sequence[str] = ()) -> dict[str
             "test_patients": len(set(patients)),
         },
         "runs": [{key: value for key, value in one.items() if key != "predictions"} for one in results],
-        "seconds": {
-            "films": round(films_seconds, 1),
-            "runs": round(sum(sum(one["seconds"].values()) for one in results), 1),
-            "at_once": AT_ONCE,
-        },
+        "seconds": round(sum(map(float, (out / SECONDS).read_text(encoding="utf-8").split())), 1),
+        "at_once": AT_ONCE,
         "design": design.to_dict(),
         **provenance(test, 0, RESAMPLES),
     }
@@ -78,7 +81,7 @@ def ablate(design: Design, out: Path, overrides: Sequence[str] = ()) -> dict[str
     return found
 
 
-def run_all(design: Design, out: Path, overrides: Sequence[str] = ()) -> list[dict[str, Any]]:
+def run_all(design: Design, out: Path) -> list[dict[str, Any]]:
     """The results of all runs, in the design's order. After a failure no further run is begun."""
     torch.set_num_threads(1)  # of each evaluation: a training goes on beside it
     stopped = Event()
@@ -87,7 +90,7 @@ def run_all(design: Design, out: Path, overrides: Sequence[str] = ()) -> list[di
         if stopped.is_set():
             raise RuntimeError(f"{run.name} was not begun, since another run had failed")
         try:
-            return run_one(design, run, out, overrides)
+            return run_one(design, run, out)
         except BaseException:
             stopped.set()
             raise

@@ -60,8 +60,7 @@ def made_up(design, films=60, seed=0):
                 "predictions": predictions,
                 "steps": 640,
                 "parameters": 1_000_000 + len(run.layers),
-                "vision_parameters": 1000,
-                "seconds": {"training": 60.0, "evaluation": 1.0},
+                "seconds": 60.0,
             }
         )
     return results, [f"child {film // 2}" for film in range(films)]
@@ -74,7 +73,8 @@ def whole_result(design, results, patients):
         **summary(design, results, patients, resamples=50),
         "films": {"train": dict.fromkeys(PARTS, 10), "test": dict.fromkeys(PARTS, 20), "test_patients": 30},
         "runs": [{key: value for key, value in one.items() if key != "predictions"} for one in results],
-        "seconds": {"films": 1.0, "runs": 1281.0, "at_once": 2},
+        "seconds": 1281.0,
+        "at_once": 2,
         "design": design.to_dict(),
         "versions": {"torch": "2"},
     }
@@ -181,7 +181,7 @@ def test_a_broken_design_says_what_is_wrong(tmp_path, changed, message):
 def test_a_finished_run_is_not_repeated_and_a_failure_begins_no_other(design, tmp_path, monkeypatch):
     begun = []
 
-    def fail(design, run, out, overrides=()):
+    def fail(design, run, out):
         begun.append(run.name)
         raise RuntimeError(f"the training of {run.name} ended with 1")
 
@@ -308,6 +308,9 @@ def test_from_films_to_page_in_small_and_again(tmp_path):
     assert len(results["runs"]) == 7 and NOT_RUN not in (page / "README.md").read_text()
     assert all(one["steps"] > 0 for one in results["runs"])
     assert not any("phantom-0-" in (out / one["name"] / "result.json").read_text() for one in results["runs"])
+
+    took = results["seconds"]
+    assert main(command) == 0 and json.loads((page / "results.json").read_text())["seconds"] == took
 
     said = {one["name"]: (out / one["name"] / "log.txt").stat().st_mtime_ns for one in results["runs"]}
     (out / "last-0" / "result.json").unlink()  # as if it had been stopped: only this one goes on
