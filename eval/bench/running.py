@@ -185,7 +185,7 @@ def _entry(bench: Bench, task: BenchTask, asked: Asked, answer: Answer, began: f
         **more,
         "better": "lower" if task.lower_is_better else "higher",
         "images": {split: len(images.samples) for split, images in asked.splits.items()},
-        "settings": bench.settings(),
+        "settings": {**answer.result.get("settings", {}), **bench.settings()},
         **provenance(test, bench.seed, bench.resamples),
         "seconds": round(time.monotonic() - began, 1),
         **draws_of(answer, bench),

@@ -23,7 +23,7 @@ from ...processing.data.dataset import PairCollator, PairDataset
 from ..statistics import Estimate, estimate, paired_difference, share_metric
 from .asked import Answer, Asked
 from .decoders import DECODERS, Decoder, mask_loss, scaled_widths
-from .masks import CLASSES, constant_mask, dice, draw_masks, frontal_with_masks, image_dice, is_right
+from .masks import CLASSES, LEVELS, constant_mask, dice, draw_masks, frontal_with_masks, image_dice, is_right
 
 FEATURES = {
     "before": "the residual stream as the last layer with experts has it after its attention and before its experts, "
@@ -111,7 +111,8 @@ def segmentation(
     """Mean Dice over the frontal test images that have masks; per image the mean over the bones that it has.
 
     A decoder (`setr`, `unet`) learns on train by BCE and soft Dice with AdamW and one cycle of the learning rate; of
-    its epochs the one with the best Dice on validation is taken. Its widths are MGCA's times `width`; None: the
+    its epochs the one with the best Dice on validation is taken, and for each class the level of likelihood from which
+    a pixel is bone. Its widths are MGCA's times `width`; None: the
     tower's width over ViT-B's. `epochs` None: 50, or as many as make 1,500 steps where those are fewer. `tuned` lets a
     copy of the image tower learn too; its dropout and its stem's statistics stay as in evaluation. Masks are drawn,
     learned and compared at `side` x `side` pixels; None is the side of the model's input. A decoder's output is 16
@@ -151,7 +152,8 @@ def segmentation(
             seed=asked.seed,
         )
     test = splits["test"]
-    scores = dice(learner.predict(test), test.truth)  # (N, C)
+    levels = learner.levels_on(splits["validation"])
+    scores = dice(learner.predict(test, levels), test.truth)  # (N, C)
     constant = constant_mask(splits["train"].truth)
     constant_scores = dice(np.broadcast_to(constant, test.truth.shape), test.truth)
     metric, by_chance = share_metric(image_dice(scores)), share_metric(image_dice(constant_scores))
@@ -174,6 +176,7 @@ def segmentation(
             "epochs": epochs,
             "epoch_taken": taken,
             "validation_dice_by_epoch": by_epoch,
+            "levels": dict(zip(CLASSES, levels.round(2).tolist(), strict=True)),
             "widths": scaled_widths(width),
             "decoder_parameters": sum(parameter.numel() for parameter in learner.decoder.parameters()),
             "side": side,
@@ -269,12 +272,26 @@ class Learner:
         learned.load_state_dict(best[2])
         return best[1], by_epoch
 
+    def predict(self, wrists: Wrists, levels: np.ndarray | float = 0.5) -> np.ndarray:
+        """(N, C, S, S) bool: where a class is likelier than `levels`, one for all or one a class (C,)."""
+        return self.shares(wrists) > np.broadcast_to(levels, len(CLASSES))[:, None, None]
+
     @torch.no_grad()
-    def predict(self, wrists: Wrists) -> np.ndarray:
-        """(N, C, S, S) bool: where a class is likelier than not."""
+    def shares(self, wrists: Wrists) -> np.ndarray:
+        """(N, C, S, S): how likely each pixel is to be of a class."""
         self.decoder.eval()
         rows = torch.arange(len(wrists.places)).split(AT_ONCE)
-        return torch.cat([(self.logits(wrists, part) > 0).cpu() for part in rows]).numpy()
+        return torch.cat([self.logits(wrists, part).sigmoid().cpu() for part in rows]).numpy()
+
+    def levels_on(self, wrists: Wrists) -> np.ndarray:
+        """(C,): for each class the level with the best mean Dice on these images, a half where none has it.
+
+        A pixel that is bone as often as not need not be the best border: a mask that is unsure has to be wider for its
+        Dice, as the constant one is.
+        """
+        shares = self.shares(wrists)
+        by_level = np.stack([np.nansum(dice(shares > level, wrists.truth), axis=0) for level in LEVELS])  # (levels, C)
+        return np.where(by_level.any(0), LEVELS[by_level.argmax(0)], 0.5)
 
 
 def read_wrists(asked: Asked, split: str, side: int, mirror_right: bool) -> Wrists:
