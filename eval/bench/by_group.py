@@ -21,7 +21,9 @@ NOTE = (
 )
 
 
-def by_group(answer: Answer, samples: Sequence[Sample], lower_is_better: bool, resamples: int, seed: int):
+def by_group(
+    answer: Answer, samples: Sequence[Sample], lower_is_better: bool, resamples: int, seed: int
+) -> dict[str, Any]:
     """{"age": {"groups", "gap", "unknown", ...}, ...}: only what tells at least two groups of test images apart."""
     chosen = list(samples) if answer.rows is None else [samples[row] for row in answer.rows]
     found: dict[str, Any] = {}
