@@ -27,10 +27,12 @@ SMALL = r"[a-z\u00df-\u00ff]+"
 TITLE_CASE = rf"(?:(?:Mc|Mac|[A-Z]{APOSTROPHE})?[A-Z]{SMALL}(?:[{APOSTROPHES}-][A-Z]?{SMALL})*)"
 UPPER_CASE = rf"(?:[A-Z]{{2,}}(?:[{APOSTROPHES}-][A-Z]+)*)"
 PARTICLES = r"(?:van |von |der |de |da |del |bin |al-|el-)*"
-NAME_WORD = rf"(?:{TITLE_CASE}|{UPPER_CASE})"
-NAME = rf"(?:(?:[A-Z]\.? ){{0,2}}{PARTICLES}{NAME_WORD}(?:,? (?:[A-Z]\b\.? )?{PARTICLES}{NAME_WORD}){{0,2}})"
-TITLE = r"(?:Drs?|Doctor|Prof(?:essor)?|Mr|Mrs|Ms|Miss|Mx|DRS?|PROF|MR|MRS|MS|MISS)\b\.?"
 DEGREE = r"(?:MD|M\.D\.|DO|D\.O\.|MBBS|MBChB|FRCR|FRCS|FRCPC|FRANZCR|PhD|RN|PA-C)\b"
+NAME_WORD = rf"(?:{TITLE_CASE}|{UPPER_CASE})"
+NAME = (
+    rf"(?:(?:[A-Z]\.? ){{0,2}}{PARTICLES}{NAME_WORD}(?:,? (?!{DEGREE})(?:[A-Z]\b\.? )?{PARTICLES}{NAME_WORD}){{0,2}})"
+)
+TITLE = r"(?:Drs?|Doctor|Prof(?:essor)?|Mr|Mrs|Ms|Miss|Mx|DRS?|PROF|MR|MRS|MS|MISS)\b\.?"
 ROLE = (
     r"(?i:patient|pt|name|surname|forename|mother|father|guardian|referrer|radiologist|physician|attending|consultant|"
     r"clinician)"

@@ -1,5 +1,7 @@
 """The check for identifiers: what it finds, and what a radiologist writes that it lets through."""
 
+from itertools import pairwise
+
 import pytest
 
 from pedclip.processing.curation.deidentify import Found, check, mask
@@ -54,7 +56,7 @@ def test_findings_are_in_order_do_not_overlap_and_hold_no_text():
     text = "Emma Johnson, MRN 00123456, seen on 12/08/2023 by Dr. Patel, tel. 555-123-4567, emma@example.org."
     found = check(text)
     assert [one.kind for one in found] == ["name", "number", "date", "name", "phone", "email"]
-    assert all(before.end <= after.start for before, after in zip(found, found[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(found))
     assert found[0] == Found(0, 12, "name")
     assert "Emma" not in repr(found)
 
