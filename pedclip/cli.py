@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pedclip.bench_command import add_bench_parsers
+from pedclip.curate_command import add_curate_parser
 from pedclip.data_command import add_data_parser
 from pedclip.embed_command import add_embed_parser
 from pedclip.explain_command import add_explain_parser
@@ -136,6 +137,7 @@ def parser() -> argparse.ArgumentParser:
     add_onnx_parser(verbs)
     add_explain_parser(verbs)
     add_push_parser(verbs)
+    add_curate_parser(verbs)
     add_data_parser(verbs)
     return top
 

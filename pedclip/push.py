@@ -17,7 +17,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from pedclip.card import facts_of, read_card
 from pedclip.check import check_folder
-from pedclip.publishing import LEFT_AT_HOME, NotForPublicationError, check_files, check_terms
+from pedclip.publishing import LEFT_AT_HOME, NotForPublicationError, check_files, check_repo_name, check_terms
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 
 CARD = "README.md"
@@ -110,6 +110,7 @@ def said_in_words(repo_id: str) -> Iterator[None]:
 
 def _look_through(staged: Path, folder: Path, permission: str | None) -> None:
     check_files(staged, folder)
+    check_repo_name(repo_id, staged)
     failed = [check for check in check_folder(staged) if not check.ok]
     if failed:
         said = "; ".join(f"{check.name}: {check.detail}" for check in failed)
