@@ -19,11 +19,15 @@ Writes one HTML page that shows report, films and assignments side by side. A pe
 page's download is a file of labels that `pedclip curate eval` reads. A study counts as a patient's unless a phantom
 folder holds its films and its very report; a patient's is shown only with --include-private, in a file
 NAME.private.html, which export, check and push refuse."""
-EXAMPLE = "example: pedclip curate review triplets/ films/ --out review.html --n 50"
 
 
-def add_review_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description, parser.epilog = DESCRIPTION, EXAMPLE
+def add_curate_review_parser(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        "curate review",
+        help="a page on which a person accepts or corrects what curation said",
+        description=DESCRIPTION,
+        epilog="example: pedclip curate review triplets/ films/ --out review.html --n 50",
+    )
     parser.add_argument("triplets", metavar="TRIPLETS", type=Path, help="the folder that `pedclip curate` wrote")
     parser.add_argument("studies", metavar="STUDIES", type=Path, help="the studies that it was made from")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the page: .html")

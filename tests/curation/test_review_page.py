@@ -39,7 +39,7 @@ def sample_images() -> list[str]:
 def test_no_report_or_name_stands_in_the_page_as_markup_and_nothing_is_fetched():
     page = review_page([shown(name=f"knee {EVIL}")], private=False, export_name="review.jsonl")
     assert page.count("<script") == 2 and page.count("</script") == 2 and "<!--" not in page and "onerror" in page
-    assert '="http' not in page and "default-src 'none'" in page and "Private" not in page
+    assert '="http' not in page and "default-src &#x27;none&#x27;" in page and "Private" not in page
     assert page.count("data:image/jpeg;base64,") == 2  # gone.png is left out
     data = page.partition('id="data">')[2].partition("</script>")[0]
     assert "<" not in data and json.loads(data)["studies"][0]["report"] == REPORT
