@@ -72,6 +72,7 @@ class Lexicon:
     subtitles: frozenset[str]
     paired: frozenset[str]
     vocabulary: frozenset[str]
+    mended: frozenset[str]  # long words that are entries by themselves: what a misspelt word may be meant for
 
 
 def tokens(text: str) -> list[Token]:
@@ -233,6 +234,11 @@ def lexicon() -> Lexicon:
         subtitles=frozenset(" ".join(_plain(phrase)) for phrase in table["subtitles"]),
         paired=frozenset(" ".join(_plain(phrase)) for phrase in table["paired"]),
         vocabulary=frozenset(vocabulary | set(regions)),
+        mended=frozenset(
+            word
+            for word in {*root.next, *regions}
+            if len(word) >= LONG and (word in regions or ((one := root.next[word].entry) is not None and not one.weak))
+        ),
     )
 
 
@@ -259,7 +265,8 @@ def _tiers(rows: list[list[str]]) -> Tiers:
 
 
 def _plain(phrase: str) -> list[str]:
-    return [_singular(_american(word))[0] for word in phrase.lower().split()]
+    irregular = _spelling()[1]
+    return [irregular.get(word) or _singular(_american(word))[0] for word in phrase.lower().split()]
 
 
 @cache
@@ -306,10 +313,9 @@ def _shorter(word: str) -> set[str]:
 def _by_shorter() -> dict[str, set[str]]:
     """Each long word of the lexicon under itself and itself less a letter."""
     table: dict[str, set[str]] = {}
-    for word in lexicon().vocabulary:
-        if len(word) >= LONG:
-            for key in _shorter(word):
-                table.setdefault(key, set()).add(word)
+    for word in lexicon().mended:
+        for key in _shorter(word):
+            table.setdefault(key, set()).add(word)
     return table
 
 

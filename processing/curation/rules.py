@@ -37,9 +37,12 @@ FRAME = re.compile(
     r"[^;:]{3,80}(?=: ))",
     re.IGNORECASE,
 )
-NOT_IN_VIEW = re.compile(r"\bnot (?:fully |completely |entirely )?(?:included|imaged|in view|covered|shown|filmed)\b|\boutside the", re.I)
+NOT_IN_VIEW = re.compile(
+    r"\bnot (?:fully |completely |entirely )?(?:included|imaged|in view|covered|shown|filmed)\b|\boutside the", re.I
+)
 DENIES = re.compile(
-    r"\b(?:no|not|without|negative|normal|unremarkable|intact|clear|preserved|nil|absent|free of|within normal)\b", re.IGNORECASE
+    r"\b(?:no|not|without|negative|normal|unremarkable|intact|clear|preserved|nil|absent|free of|within normal)\b",
+    re.IGNORECASE,
 )
 PLAIN = frozenset(  # words that tell nothing of a finding
     "there which these those where about above below described findings finding small large moderate minor slight severe marked "
@@ -204,9 +207,11 @@ class _Walk:
 
     def _parts(self, sentence: Sentence, text: str, before: Sentence | None) -> tuple[frozenset[int], str]:
         label = LABEL.match(text)
+        labelled = False
         if label is not None and is_title(label[1]):
             named = self._named(label[1])
             if named is not None:
+                labelled = True
                 self._rule(named)
                 if named == self.filmed.all and len(named) > 1:
                     return named, "heading"
@@ -217,7 +222,7 @@ class _Walk:
         found = [m for m in found if not sided.is_masked(words[m.first])]
         telling = _without_outer_bones([m for m in found if not m.entry.weak], words) or found
         if self.place.heading is not None:
-            answer = self._under_heading(self.place.heading, text, telling, sided)
+            answer = self._under_heading(self.place.heading, text, telling, sided, labelled)
             if answer is not None:
                 return answer
         elif telling:
@@ -229,15 +234,21 @@ class _Walk:
         return self._unnamed(sentence, text, sided, before)
 
     def _under_heading(
-        self, heading: frozenset[int], text: str, telling: list[Mention], sided: Sided
+        self, heading: frozenset[int], text: str, telling: list[Mention], sided: Sided, labelled: bool
     ) -> tuple[frozenset[int], str] | None:
         others: frozenset[int] = frozenset()
         own: frozenset[int] = frozenset()
         strange = False
-        hits = [(mention, side := sided.of(mention), self._find(mention, side.side, side.close)) for mention in telling]
-        named = [hit[0] for mention, _, hit in hits if hit is not None and hit[1] == "name"]
-        for numbers in named:
-            own, others = (own | numbers & heading, others) if numbers & heading else (own, others | numbers)
+        hits = [
+            (mention, side := sided.of(mention), self._find(mention, side.side, side.close)) for mention in telling
+        ]
+        for mention, side, hit in hits:
+            if hit is None or hit[1] != "name":
+                continue
+            if hit[0] & heading:
+                own |= hit[0] if mention.both or side.side == "both" else hit[0] & heading
+            elif not (labelled and any(self.filmed.shows(n, mention.entry) for n in heading)):
+                others |= hit[0]
         for mention, side, hit in hits:
             if (hit is not None and hit[1] == "name") or any(self.filmed.shows(n, mention.entry) for n in others):
                 continue
@@ -292,7 +303,7 @@ class _Walk:
                 continue
             if mention in framed and hit[1] == "name":
                 frame |= hit[0]
-            elif not mention.entry.name and any(self.filmed.shows(number, mention.entry) for number in frame):
+            elif any(self.filmed.shows(number, mention.entry) for number in frame):
                 continue
             hits.append((mention, hit))
         if hits:

@@ -19,7 +19,9 @@ LABEL = re.compile(r"[*#_\[<=\s]*([^\W\d_][^:.;?!]{0,60}?)[*_\]>=\s]*(?::+[*_]*|
 BARE_LABEL = re.compile(r"[*#_\[<=\s]*([^:.;?!]{1,40}?)[*_\]>=\s.]*$")
 STOP = re.compile(r"[.?!…]+[\"'”’)\]]*|;")
 TITLES = frozenset("dr drs mr mrs ms prof st vs e.g eg i.e ie cf fig figs approx ca viz resp dept".split())
-BEFORE_NUMBER = frozenset("no nos nr fig figs vol ref tel ext jan feb mar apr jun jul aug sep sept oct nov dec".split())
+BEFORE_NUMBER = frozenset(
+    "no nos nr fig figs vol ref tel ext jan feb mar apr jun jul aug sep sept oct nov dec".split()
+)
 ALONE = frozenset(  # of one word, these open a section without a colon too: "Report There is ..."
     "findings impression conclusion report opinion history indication technique comparison summary result results".split()
 )
@@ -117,7 +119,9 @@ def _blocks(report: str) -> Iterator[_Block]:
     after_blank = False
     held: str | None = None
     for begin, stop, text in lines:
-        blank = report.count("\n", end, begin) > 1 or report.count("\r", end, begin) > 1 + report.count("\n", end, begin)
+        blank = report.count("\n", end, begin) > 1 or report.count("\r", end, begin) > 1 + report.count(
+            "\n", end, begin
+        )
         if held is not None and not blank and _joins(held, text, edge, low_style):
             end, held = stop, text
             continue
@@ -290,7 +294,7 @@ def _period_ends(words: list[str], upcoming: str) -> bool:
             next_word = re.match(r"\w+", upcoming)
             known = next_word is not None and next_word[0].lower().rstrip("s") in lexicon().vocabulary
             return following.isupper() and not (known and following.isupper())
-        return following.isupper() or following in "\"“(-•"
+        return following.isupper() or following in '"“(-•'
     if len(token) == 1 and token.isalpha():
         return _after_initial(words, following)
     if token.isdigit():
