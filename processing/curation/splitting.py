@@ -30,6 +30,7 @@ JOINING = frozenset(
     "within through between both left right distal proximal mild moderate severe small large there not measuring measures "
     "approximately".split()
 )
+OPENING = frozenset("There The No A An This These Two Three".split())
 EDGE = 50  # characters of a line that a page's edge may have ended
 PASSING = ("history", "comparison", "technique")
 PARENTHESIS = 150  # characters within which an opened one has to close
@@ -172,12 +173,15 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
     def piece(start: int, end: int, **kind: object) -> _Piece:
         return _Piece(start, end, block.number, first, block.after_blank, **kind)  # type: ignore[arg-type]
 
+    listed = 0  # the number of the list's item
     while at < block.end:
         marker = (MARKER if first else INLINE_MARKER).match(report, at, block.end)
         if marker is not None:
             yield piece(at, marker.end(), heading=True, marker=True)
             first, at = False, _skip(report, marker.end(), block.end)
             whole_line = True
+            digits = re.search(r"\d+", marker[0])
+            listed = int(digits[0]) if digits else 0
         else:
             whole_line = first
         if at >= block.end:
@@ -188,7 +192,11 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
             first, at = False, _skip(report, at + length, block.end)
             continue
         end = _sentence_end(report, at, block.end)
-        yield piece(at, end)
+        if listed:  # "1. Clear lungs 2. Normal heart"
+            unstopped = re.compile(rf"\s(?=\(?{listed + 1}[.)]\s+[A-Z])").search(report, at, end + 1)
+            end = unstopped.start() if unstopped else end
+        empty = not any(letter.isalnum() for letter in report[at:end])
+        yield piece(at, end, heading=empty, marker=empty)
         first, at = False, _skip(report, end, block.end)
 
 
@@ -233,6 +241,9 @@ def _bare_heading(line: str) -> tuple[int, str | None]:
         by_words = name[0].isupper() and following[0].isupper() and (count > 1 or name.lower() in ALONE)
         if (in_capitals and len(name) > 2) or (by_words and not name.isupper()):
             return len(name), opens
+    for count in range(min(4, len(words) - 1), 0, -1):
+        if words[count][0] in OPENING and line[0].isupper() and is_title(line[: words[count - 1].end()]):
+            return words[count - 1].end(), None  # "Left knee There is no effusion"
     return 0, None
 
 
