@@ -72,6 +72,7 @@ class Lexicon:
     subtitles: frozenset[str]
     paired: frozenset[str]
     vocabulary: frozenset[str]
+    mended: frozenset[str]  # long words that are entries by themselves: what a misspelt word may be meant for
 
 
 def tokens(text: str) -> list[Token]:
@@ -194,9 +195,15 @@ def _level_entry(letter: str) -> Entry:
 
 
 @cache
+def table_of_words() -> dict[str, Any]:
+    """lexicon.yaml as it stands, read once."""
+    return yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+
+
+@cache
 def lexicon() -> Lexicon:
     """Reads lexicon.yaml; raises ValueError where an entry stands twice with two meanings."""
-    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    table = table_of_words()
     root, vocabulary, titles = _Node(), set(), set()
     for phrase, entry in _entries(table):
         words = _plain(phrase)
@@ -227,6 +234,11 @@ def lexicon() -> Lexicon:
         subtitles=frozenset(" ".join(_plain(phrase)) for phrase in table["subtitles"]),
         paired=frozenset(" ".join(_plain(phrase)) for phrase in table["paired"]),
         vocabulary=frozenset(vocabulary | set(regions)),
+        mended=frozenset(
+            word
+            for word in {*root.next, *regions}
+            if len(word) >= LONG and (word in regions or ((one := root.next[word].entry) is not None and not one.weak))
+        ),
     )
 
 
@@ -253,12 +265,13 @@ def _tiers(rows: list[list[str]]) -> Tiers:
 
 
 def _plain(phrase: str) -> list[str]:
-    return [_singular(_american(word))[0] for word in phrase.lower().split()]
+    irregular = _spelling()[1]
+    return [irregular.get(word) or _singular(_american(word))[0] for word in phrase.lower().split()]
 
 
 @cache
 def _spelling() -> tuple[list[tuple[str, str]], dict[str, str], frozenset[str]]:
-    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    table = table_of_words()
     return [tuple(pair) for pair in table["spelling"]], table["irregular"], frozenset(table["not_misspelt"])
 
 
@@ -300,10 +313,9 @@ def _shorter(word: str) -> set[str]:
 def _by_shorter() -> dict[str, set[str]]:
     """Each long word of the lexicon under itself and itself less a letter."""
     table: dict[str, set[str]] = {}
-    for word in lexicon().vocabulary:
-        if len(word) >= LONG:
-            for key in _shorter(word):
-                table.setdefault(key, set()).add(word)
+    for word in lexicon().mended:
+        for key in _shorter(word):
+            table.setdefault(key, set()).add(word)
     return table
 
 

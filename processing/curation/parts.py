@@ -7,14 +7,16 @@ from ..data.body_parts import UnknownBodyPartError, body_part_of
 from .schema import FilmedPart
 
 # Parts whose films are of no one side: "right" in a report on them is a place within the film.
-UNSIDED = frozenset(
-    "abdomen cervical_spine chest face lumbar_spine pelvis skull thoracic_spine whole_spine".split()
-)
+UNSIDED = frozenset("abdomen cervical_spine chest face lumbar_spine pelvis skull thoracic_spine whole_spine".split())
 LEFT = frozenset("left lt l".split())
 RIGHT = frozenset("right rt r".split())
 BOTH = frozenset("both bilateral bilat b".split())
 LETTERS = frozenset("l r b".split())
-SIDES = {"L": "left", "R": "right", "B": "bilateral"}  # DICOM's Laterality (0020,0060) and Image Laterality (0020,0062)
+SIDES = {
+    "L": "left",
+    "R": "right",
+    "B": "bilateral",
+}  # DICOM's Laterality (0020,0060) and Image Laterality (0020,0062)
 
 
 def filmed_parts(

@@ -8,7 +8,9 @@ from .lexicon import Mention, Token
 
 SIDES = {"left": "left", "lt": "left", "leftsided": "left", "right": "right", "rt": "right", "rightsided": "right"}
 LETTERS = {"L": "left", "R": "right"}
-BOTH = frozenset("both either neither bilateral bilaterally bilat symmetric symmetrical symmetrically symmetry".split())
+BOTH = frozenset(
+    "both either neither bilateral bilaterally bilat symmetric symmetrical symmetrically symmetry".split()
+)
 LINKS = frozenset("and or & the than".split())
 CLOSE = 4  # words between a side and the anatomy it belongs to
 # "reduced compared with the right": the other side is only the measure

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-import yaml
-
-from .lexicon import TABLE, is_title, lexicon
+from .lexicon import is_title, lexicon, table_of_words
 from .schema import Sentence
 
 LINE = re.compile(r"[^\n\r\v\f\x85\u2028\u2029]+")
@@ -21,7 +19,9 @@ LABEL = re.compile(r"[*#_\[<=\s]*([^\W\d_][^:.;?!]{0,60}?)[*_\]>=\s]*(?::+[*_]*|
 BARE_LABEL = re.compile(r"[*#_\[<=\s]*([^:.;?!]{1,40}?)[*_\]>=\s.]*$")
 STOP = re.compile(r"[.?!…]+[\"'”’)\]]*|;")
 TITLES = frozenset("dr drs mr mrs ms prof st vs e.g eg i.e ie cf fig figs approx ca viz resp dept".split())
-BEFORE_NUMBER = frozenset("no nos nr fig figs vol ref tel ext jan feb mar apr jun jul aug sep sept oct nov dec".split())
+BEFORE_NUMBER = frozenset(
+    "no nos nr fig figs vol ref tel ext jan feb mar apr jun jul aug sep sept oct nov dec".split()
+)
 ALONE = frozenset(  # of one word, these open a section without a colon too: "Report There is ..."
     "findings impression conclusion report opinion history indication technique comparison summary result results".split()
 )
@@ -30,6 +30,7 @@ JOINING = frozenset(
     "within through between both left right distal proximal mild moderate severe small large there not measuring measures "
     "approximately".split()
 )
+OPENING = frozenset("There The No A An This These Two Three".split())
 EDGE = 50  # characters of a line that a page's edge may have ended
 PASSING = ("history", "comparison", "technique")
 PARENTHESIS = 150  # characters within which an opened one has to close
@@ -87,7 +88,7 @@ class _Piece:
 
 @cache
 def _table() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
-    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    table = table_of_words()
     sections = {name: section for section, names in table["sections"].items() for name in names}
     return sections, frozenset(table["abbreviations"]), frozenset(table["units"])
 
@@ -119,7 +120,9 @@ def _blocks(report: str) -> Iterator[_Block]:
     after_blank = False
     held: str | None = None
     for begin, stop, text in lines:
-        blank = report.count("\n", end, begin) > 1 or report.count("\r", end, begin) > 1 + report.count("\n", end, begin)
+        blank = report.count("\n", end, begin) > 1 or report.count("\r", end, begin) > 1 + report.count(
+            "\n", end, begin
+        )
         if held is not None and not blank and _joins(held, text, edge, low_style):
             end, held = stop, text
             continue
@@ -170,12 +173,15 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
     def piece(start: int, end: int, **kind: object) -> _Piece:
         return _Piece(start, end, block.number, first, block.after_blank, **kind)  # type: ignore[arg-type]
 
+    listed = 0  # the number of the list's item
     while at < block.end:
         marker = (MARKER if first else INLINE_MARKER).match(report, at, block.end)
         if marker is not None:
             yield piece(at, marker.end(), heading=True, marker=True)
             first, at = False, _skip(report, marker.end(), block.end)
             whole_line = True
+            digits = re.search(r"\d+", marker[0])
+            listed = int(digits[0]) if digits else 0
         else:
             whole_line = first
         if at >= block.end:
@@ -186,7 +192,11 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
             first, at = False, _skip(report, at + length, block.end)
             continue
         end = _sentence_end(report, at, block.end)
-        yield piece(at, end)
+        if listed:  # "1. Clear lungs 2. Normal heart"
+            unstopped = re.compile(rf"\s(?=\(?{listed + 1}[.)]\s+[A-Z])").search(report, at, end + 1)
+            end = unstopped.start() if unstopped else end
+        empty = not any(letter.isalnum() for letter in report[at:end])
+        yield piece(at, end, heading=empty, marker=empty)
         first, at = False, _skip(report, end, block.end)
 
 
@@ -231,6 +241,9 @@ def _bare_heading(line: str) -> tuple[int, str | None]:
         by_words = name[0].isupper() and following[0].isupper() and (count > 1 or name.lower() in ALONE)
         if (in_capitals and len(name) > 2) or (by_words and not name.isupper()):
             return len(name), opens
+    for count in range(min(4, len(words) - 1), 0, -1):
+        if words[count][0] in OPENING and line[0].isupper() and is_title(line[: words[count - 1].end()]):
+            return words[count - 1].end(), None  # "Left knee There is no effusion"
     return 0, None
 
 
@@ -292,7 +305,7 @@ def _period_ends(words: list[str], upcoming: str) -> bool:
             next_word = re.match(r"\w+", upcoming)
             known = next_word is not None and next_word[0].lower().rstrip("s") in lexicon().vocabulary
             return following.isupper() and not (known and following.isupper())
-        return following.isupper() or following in "\"“(-•"
+        return following.isupper() or following in '"“(-•'
     if len(token) == 1 and token.isalpha():
         return _after_initial(words, following)
     if token.isdigit():
