@@ -87,6 +87,8 @@ TECHNIQUE = _any(
     rf"\b{FILMS}\b.*\b(?:was|were|has been|have been|are|is)\b.{{0,30}}\b(?:obtained|acquired|performed|taken|submitted|provided|"
     r"made|done|reviewed|available|presented|exposed|evaluated)\b",
     rf"\b(?:obtained|acquired|performed|taken|done)\b.*\b{FILMS}\b",
+    r"\b(?:examination|exam|study|imaging|investigation)s? (?:was|were|has been) (?:performed|carried out|done|obtained|undertaken|"
+    r"acquired|conducted)\b",
     r"\b(?:digital|computed) (?:detector|radiograph\w+)|\bkvp?\b|\bmas\b|\bdose[- ]area product|\bradiation dose|\bdap\b|\beos (?:system|scanner|imaging)",
     r"\b(?:greulich|tanner)\b.{0,60}\b(?:was|were) used|\bmethod of (?:greulich|tanner)\b.{0,20}$",
 )
@@ -179,8 +181,11 @@ def _states_finding(text: str) -> bool:
 STATES = _any(
     r"\bthere (?:is|are|has|was|were)\b|\b(?:is|are|was|were) (?:seen|noted|identified|demonstrated|visuali[sz]ed|present|intact|normal|"
     r"unremarkable|clear|aligned|displaced|preserved)\b",
+    r"\b(?:is|are) (?:suspected|questioned|suggested|possible|likely)\b|\b(?:bony|inflammatory|erosive|arthritic|osseous) changes?\b",
     r"\b(?:shows?|showing|demonstrat\w+|reveal\w*)\b",
-    r"^no\b(?! (?:trauma|known|history|injury|fever|pain))|\bwithin normal limits\b|\bunremarkable\b|\bintact\b",
+    r"^no\b(?! (?:trauma|known|history|injury|fever|pain))|\bno (?:acute|evidence|bony|osseous|fracture|focal|definite|radiographic|"
+    r"displaced|dislocation|significant|joint|soft)\b|\bexcluded\b|\b(?:subtle|mild|minor|moderate|marked|large|obvious|definite|tiny|"
+    r"extensive|severe)\b.{0,30}\b(?:fracture|effusion|swelling|erosion|narrowing|change|opacit|consolid)|\bwithin normal limits\b|\bunremarkable\b|\bintact\b",
     r"\b(?:undisplaced|nondisplaced|non-displaced|displaced|transverse|oblique|spiral|buckle|greenstick|salter\W?harris|healing|"
     r"comminuted|impacted|supracondylar|midshaft|mid-shaft|diaphyseal|metaphyseal)\b.{0,40}\bfracture",
 )

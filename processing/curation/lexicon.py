@@ -194,9 +194,15 @@ def _level_entry(letter: str) -> Entry:
 
 
 @cache
+def table_of_words() -> dict[str, Any]:
+    """lexicon.yaml as it stands, read once."""
+    return yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+
+
+@cache
 def lexicon() -> Lexicon:
     """Reads lexicon.yaml; raises ValueError where an entry stands twice with two meanings."""
-    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    table = table_of_words()
     root, vocabulary, titles = _Node(), set(), set()
     for phrase, entry in _entries(table):
         words = _plain(phrase)
@@ -258,7 +264,7 @@ def _plain(phrase: str) -> list[str]:
 
 @cache
 def _spelling() -> tuple[list[tuple[str, str]], dict[str, str], frozenset[str]]:
-    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    table = table_of_words()
     return [tuple(pair) for pair in table["spelling"]], table["irregular"], frozenset(table["not_misspelt"])
 
 

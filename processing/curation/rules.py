@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from .cues import reason_of
 from .filmed import SURE, Filmed
-from .lexicon import Mention, is_title, lexicon, mentions, tokens
+from .lexicon import Mention, Token, is_title, lexicon, mentions, tokens
 from .schema import Assignment, Provenance, Reason, Sentence, Study
 from .sides import OTHER_SIDE, Sided
 from .splitting import section_of
@@ -29,6 +29,12 @@ ALL_PARTS = re.compile(
 EVERYWHERE = re.compile(
     r"\b(?:no|without)\b.*\b(?:acute|focal|suspicious|aggressive|destructive|other|osseous|bony|bone|skeletal|fractures?)\b|"
     r"\b(?:soft tissues|bone density|mineralization|mineralisation|osseous|bony|bones|skeleton)\b",
+    re.IGNORECASE,
+)
+# "In the left knee, ...", "The chest shows ...": what is named there is where all the rest of the sentence lies.
+FRAME = re.compile(
+    r"(?:(?:in|on|at|for|regarding|concerning) [^,;:]{3,80}(?=,)|[^,;:]{3,80}?\b(?=(?:shows?|demonstrates?|reveals?|exhibits?|displays?)\b)|"
+    r"[^;:]{3,80}(?=: ))",
     re.IGNORECASE,
 )
 NOT_IN_VIEW = re.compile(r"\bnot (?:fully |completely |entirely )?(?:included|imaged|in view|covered|shown|filmed)\b|\boutside the", re.I)
@@ -190,7 +196,11 @@ class _Walk:
             return "irrelevant"
         if sentence.section in ("history", "comparison", "technique"):
             return sentence.section  # type: ignore[return-value]
-        return reason_of(text, before_findings=sentence.section is None and not self.seen)
+        return reason_of(text, before_findings=sentence.section is None and not self.seen and not self._labelled(text))
+
+    def _labelled(self, text: str) -> bool:
+        label = LABEL.match(text)
+        return label is not None and is_title(label[1])
 
     def _parts(self, sentence: Sentence, text: str, before: Sentence | None) -> tuple[frozenset[int], str]:
         label = LABEL.match(text)
@@ -211,7 +221,9 @@ class _Walk:
             if answer is not None:
                 return answer
         elif telling:
-            hit = self._by_mentions(text, telling, sided)
+            frame = FRAME.match(text)
+            framed = [m for m in telling if frame and m.entry.name and words[m.last].end <= frame.end()]
+            hit = self._by_mentions(text, framed, telling, sided)
             if hit is not None:
                 return hit
         return self._unnamed(sentence, text, sided, before)
@@ -222,11 +234,12 @@ class _Walk:
         others: frozenset[int] = frozenset()
         own: frozenset[int] = frozenset()
         strange = False
-        for mention in telling:
-            side = sided.of(mention)
-            hit = self._find(mention, side.side, side.close)
-            if hit is not None and mention.entry.name and hit[1] == "name" and not hit[0] & heading:
-                others |= hit[0]
+        hits = [(mention, side := sided.of(mention), self._find(mention, side.side, side.close)) for mention in telling]
+        named = [hit[0] for mention, _, hit in hits if hit is not None and hit[1] == "name"]
+        for numbers in named:
+            own, others = (own | numbers & heading, others) if numbers & heading else (own, others | numbers)
+        for mention, side, hit in hits:
+            if (hit is not None and hit[1] == "name") or any(self.filmed.shows(n, mention.entry) for n in others):
                 continue
             showing = frozenset(n for n in heading if self.filmed.shows(n, mention.entry))
             showing = self.filmed.of_side(showing, side.side) or (showing if not side.close else frozenset())
@@ -267,13 +280,21 @@ class _Walk:
                 parts = self.filmed.of_side(parts, next(iter(sides))) or parts
         return parts, hit.how
 
-    def _by_mentions(self, text: str, telling: list[Mention], sided: Sided) -> tuple[frozenset[int], str] | None:
+    def _by_mentions(
+        self, text: str, framed: list[Mention], telling: list[Mention], sided: Sided
+    ) -> tuple[frozenset[int], str] | None:
         hits = []
+        frame: frozenset[int] = frozenset()
         for mention in telling:
             side = sided.of(mention)
             hit = self._find(mention, side.side, side.close)
-            if hit is not None:
-                hits.append((mention, hit))
+            if hit is None:
+                continue
+            if mention in framed and hit[1] == "name":
+                frame |= hit[0]
+            elif not mention.entry.name and any(self.filmed.shows(number, mention.entry) for number in frame):
+                continue
+            hits.append((mention, hit))
         if hits:
             for other in sided.left_over():
                 again = self.filmed.find(hits[0][0].entry, other, frozenset())
@@ -340,13 +361,15 @@ def _telling(text: str) -> frozenset[str]:
     return frozenset(token.word for token in tokens(text) if len(token.word) > 4 and token.word not in PLAIN)
 
 
-def _without_outer_bones(found: list[Mention], words: Sequence[object]) -> list[Mention]:
+def _without_outer_bones(found: list[Mention], words: Sequence[Token]) -> list[Mention]:
     """ "Supracondylar fracture of the humerus" speaks of the elbow: a bone that only says whose end is meant is left out."""
     kept = []
     for at, mention in enumerate(found):
         if len(mention.entry.tiers) > 1 and at and mention.bone_whole:
-            inner = found[at - 1].entry.tiers[0]
-            if mention.first - found[at - 1].last <= 4 and set(inner) & set(mention.entry.tiers[1]):
+            inner = found[at - 1]
+            between = [word.word for word in words[inner.last + 1 : mention.first]]
+            linked = not between or ("of" in between and len(between) <= 4)
+            if linked and set(inner.entry.tiers[0]) & set(mention.entry.tiers[1]):
                 continue
         kept.append(mention)
     return kept

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-import yaml
-
-from .lexicon import TABLE, is_title, lexicon
+from .lexicon import is_title, lexicon, table_of_words
 from .schema import Sentence
 
 LINE = re.compile(r"[^\n\r\v\f\x85\u2028\u2029]+")
@@ -87,7 +85,7 @@ class _Piece:
 
 @cache
 def _table() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
-    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    table = table_of_words()
     sections = {name: section for section, names in table["sections"].items() for name in names}
     return sections, frozenset(table["abbreviations"]), frozenset(table["units"])
 
