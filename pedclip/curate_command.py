@@ -20,10 +20,6 @@ def add_curate_parser(verbs: Any) -> None:
     )
     curate.add_argument("studies", metavar="STUDIES", type=Path, help="the table, or the folder of DICOM files")
     curate.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder to make")
-    curate.add_argument("--engine", default="rules", choices=("rules", "local", "server"), help="default: rules")
-    curate.add_argument(
-        "--dataset", default="unnamed", metavar="NAME", help="for the card; a name of terms.yaml brings its terms"
-    )
     curate.add_argument(
         "--parts", metavar="FILE", type=Path, help="YAML: your names of body parts, each with one of the 23 or null"
     )
@@ -35,8 +31,18 @@ def add_curate_parser(verbs: Any) -> None:
     )
     curate.add_argument("--private", metavar="DIR", type=Path, help="instead of OUT-private")
     curate.add_argument("--workers", type=int, metavar="N", help="rules: processes (default: one a core)")
+    add_engine_arguments(curate)
+    curate.set_defaults(run=run_curate)
 
-    model = curate.add_argument_group("a language model (--engine local or server)")
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says which engine answers, and how it is asked."""
+    parser.add_argument("--engine", default="rules", choices=("rules", "local", "server"), help="default: rules")
+    parser.add_argument(
+        "--dataset", default="unnamed", metavar="NAME", help="for the card; a name of terms.yaml brings its terms"
+    )
+
+    model = parser.add_argument_group("a language model (--engine local or server)")
     model.add_argument("--model", metavar="ID", help="local: Hub id, folder or .gguf file; server: the server's name")
     model.add_argument("--licence", metavar="ID", help="of the model, as the Hub spells it; asked for where not known")
     model.add_argument("--prompts", default="v1", metavar="VERSION", help="v1 or free-text-v1 (default: v1)")
@@ -44,7 +50,7 @@ def add_curate_parser(verbs: Any) -> None:
     model.add_argument("--batch-size", type=int, default=8, metavar="N", help="local: questions at a time")
     model.add_argument("--device", default="auto", help="local: cpu, cuda (default: a GPU where there is one)")
 
-    server = curate.add_argument_group("a server (--engine server)")
+    server = parser.add_argument_group("a server (--engine server)")
     server.add_argument("--url", help="of any OpenAI-compatible server: http://127.0.0.1:8000/v1")
     server.add_argument("--key-variable", metavar="NAME", help="the environment variable that holds the key")
     server.add_argument("--allow-remote", action="store_true", help="the server may be another machine")
@@ -59,14 +65,13 @@ def add_curate_parser(verbs: Any) -> None:
     server.add_argument(
         "--price", type=float, nargs=2, metavar=("IN", "OUT"), help="of a million tokens, to sum up what it cost"
     )
-    curate.set_defaults(run=run_curate)
 
 
 def run_curate(args: argparse.Namespace) -> int:
     from pedclip.processing.curation.run import RunSettings, curate, private_folder
     from pedclip.processing.curation.studies import read_studies
 
-    chat, permission, in_flight = _chat(args)
+    chat, permission, in_flight = chat_of(args)
     studies = read_studies(args.studies, _own_parts(args.parts))
     if studies.unknown_parts:
         print(f"unknown body parts, whose studies are left out: {', '.join(map(repr, studies.unknown_parts))}")
@@ -114,7 +119,7 @@ def said(summary: dict[str, Any], out: Path, private: Path) -> str:
     return "\n".join(lines)
 
 
-def _chat(args: argparse.Namespace) -> tuple[Any, str | None, int]:
+def chat_of(args: argparse.Namespace) -> tuple[Any, str | None, int]:
     """(the model, why reports may leave the machine, questions at a time)."""
     if args.engine == "rules":
         if args.model or args.url:

@@ -65,7 +65,7 @@ def test_all_right_has_nothing_extra_or_missed(labelled):
 
 
 def test_each_kind_of_error_is_counted_where_it_belongs(labelled):
-    """History under the knee, the knee's sentence under the hip too, the hip's left over, `both` under the hip alone."""
+    """History under the knee, the knee's sentence under the hip too, the hip's left over, the last under one."""
     counts = compare(labelled, split_at(labelled, HISTORY, KNEE, HIP, BOTH), said((0, 1), (1, 3), unassigned=[2]))
     assert counts.right == Counter({"knee": 1, "hip": 1}) and counts.extra == Counter({"knee": 1, "hip": 1})
     assert counts.missed == Counter({"knee": 1, "hip": 1})
