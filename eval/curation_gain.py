@@ -4,9 +4,9 @@
 
 Draws studies of two or three body parts, curates them by the rules as `pedclip curate` does, and trains the same model
 on the same films twice for each seed: once on the text of each film's own part, once on the whole report of its study.
-Two runs at a time, a thread each; run again, it goes on. The design is configuration/recipes/triplets_design.yaml, fixed
-before the first run. OUT/results.json has the differences on unseen patients, whichever arm is better. The films are
-generated: the numbers say nothing about medicine.
+Two runs at a time, a thread each; run again, it goes on. The design is configuration/recipes/triplets_design.yaml,
+fixed before the first run. OUT/results.json has the differences on unseen patients, whichever arm is better, and so
+has the page that --page names. The films are generated: the numbers say nothing about medicine.
 """
 
 # Shapes: N test films, C body parts
@@ -47,6 +47,7 @@ FIELDS = ("recipe", "seeds", "arms", "parts", "films")
 FILMS, CURATED = "films", "curated"
 TRIPLETS, REPORTS = ARMS = ("triplets", "reports")
 BODY_PART = "body part"
+MARKS = ("<!-- results: eval/curation_gain.py -->", "<!-- end of results -->")
 NOTE = (
     "Phantom films are generated from geometric solids, and their reports from templates. These numbers compare two "
     "ways of using a report under one budget; they say nothing about medicine."
@@ -261,12 +262,40 @@ def table(result: Mapping[str, Any]) -> str:
     for name, found in result["auc"].items():
         cells = []
         for column in (*ARMS, "difference"):
-            one = found[column]
             sign = "+" if column == "difference" else ""
-            seeds = " ".join(f"{value:{sign}.3f}" for value in one["seeds"])
-            cells.append(f"{one['value']:{sign}.3f} ({one['low']:{sign}.3f} to {one['high']:{sign}.3f}) [{seeds}]")
+            seeds = " ".join(f"{value:{sign}.3f}" for value in found[column]["seeds"])
+            cells.append(f"{shown(found[column], sign)} [{seeds}]")
         lines.append(f"{name:<24}" + "  ".join(cells))
     return "\n".join(lines)
+
+
+def shown(found: Mapping[str, Any], sign: str = "") -> str:
+    """0.981 (0.975 to 0.987)"""
+    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+
+
+def filled(page: str, result: Mapping[str, Any]) -> str:
+    """The page of the documentation with the table between its marks."""
+    before, begin, rest = page.partition(f"{MARKS[0]}\n")
+    _, end, after = rest.partition(MARKS[1])
+    if not begin or not end:
+        raise ValueError(f"the page lacks {MARKS[0]} or {MARKS[1]}")
+    lines = ["| AUC on unseen patients | triplets | whole reports | difference | by seed |", "|---|---|---|---|---|"]
+    for name, found in result["auc"].items():
+        cells = [shown(found[arm]) for arm in ARMS] + [shown(found["difference"], "+")]
+        seeds = ", ".join(f"{value:+.3f}" for value in found["difference"]["seeds"])
+        lines.append(f"| {' | '.join([name, *cells, seeds])} |")
+    texts, films = result["texts"], result["films"]
+    longest = {arm: max(one["seconds"] for one in result["runs"] if one["arm"] == arm) for arm in ARMS}
+    facts = (
+        f"{texts['films']['train']:,} training films, {texts['left_out']} left out of both arms because the rules "
+        f"gave their part no text; {sum(films['test'].values()):,} test films of {films['test_patients']:,} patients. "
+        f"Words a text: {texts['words_a_text'][TRIPLETS]} and {texts['words_a_text'][REPORTS]}. "
+        f"{texts['same_as_the_truth']:.1%} of the triplets' texts are the truth's, to the letter. "
+        f"{result['runs'][0]['steps']:,} steps a run; the longest took {longest[TRIPLETS] / 60:.1f} and "
+        f"{longest[REPORTS] / 60:.1f} minutes."
+    )
+    return f"{before}{begin}{chr(10).join(lines)}\n\n{facts}\n{end}{after}"
 
 
 def data_of(design: Design, out: Path) -> DataConfig:
@@ -291,10 +320,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--design", type=Path, default=DESIGN, help="instead of configuration/recipes/triplets_design.yaml"
     )
+    parser.add_argument("--page", type=Path, metavar="FILE", help="page of the documentation to bring up to date")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         results = compare_arms(load_design(args.design), args.out)
+        if args.page is not None:
+            args.page.write_text(filled(args.page.read_text(encoding="utf-8"), results), encoding="utf-8")
     except (ValueError, OSError, RuntimeError) as error:
         print(f"pedclip.eval.curation_gain: {error}", file=sys.stderr)
         return 2

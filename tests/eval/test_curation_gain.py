@@ -12,9 +12,11 @@ from pedclip.eval.curation_gain import (
     BODY_PART,
     DESIGN,
     FILMS,
+    MARKS,
     REPORTS,
     TRIPLETS,
     compare_arms,
+    filled,
     load_design,
     summary,
     table,
@@ -116,6 +118,36 @@ def test_the_difference_is_the_triplets_lead_with_each_seed_shown():
     assert "difference" in table({"auc": found}) and BODY_PART in table({"auc": found})
 
 
+def test_the_page_gets_the_table_between_its_marks():
+    design = load_design(DESIGN)
+    results, patients, truth = made_up(design, 120, {TRIPLETS: 1.0, REPORTS: 0.5})
+    whole = {
+        **summary(design, results, patients, truth, resamples=50),
+        "texts": {
+            "films": {"train": 1234},
+            "left_out": 5,
+            "words_a_text": {TRIPLETS: 20.1, REPORTS: 70.5},
+            "same_as_the_truth": 0.987,
+        },
+        "films": {"test": {"wrist": 60, "chest": 60}, "test_patients": 20},
+        "runs": [{"arm": arm, "steps": 900, "seconds": 120.0} for arm in ARMS],
+    }
+    shipped = (Path(__file__).resolve().parents[2] / "docs" / "curation" / "triplets.md").read_text()
+    page = filled(shipped, whole)
+    for piece in (
+        "| finding mean |",
+        "| body part |",
+        "1,234 training films, 5 left out",
+        "98.7%",
+        "2.0 and 2.0 minutes",
+    ):
+        assert piece in page
+    assert filled(page, whole) == page
+    assert page.partition(MARKS[0])[0] == shipped.partition(MARKS[0])[0]
+    with pytest.raises(ValueError, match="lacks"):
+        filled("nothing", whole)
+
+
 def test_whichever_arm_wins_is_said():
     design = load_design(DESIGN)
     results, patients, truth = made_up(design, 600, {TRIPLETS: 0.2, REPORTS: 2.0})
@@ -146,7 +178,7 @@ def test_a_design_that_is_none_is_refused(tmp_path, changed, why):
 
 @pytest.mark.slow
 def test_a_small_experiment_runs_through_and_is_not_repeated(tmp_path):
-    films = few_films(patients=40, side=32)
+    films = few_films(patients=120, splits={"validation_share": 0.2, "test_share": 0.5})
     recipe = yaml.safe_load(DESIGN.with_name("triplets.yaml").read_text())
     recipe["model"]["vision_config"] |= {"image_size": 32, "stem_channels": [8, 8, 8, 8]}
     design = load_design(
