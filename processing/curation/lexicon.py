@@ -122,8 +122,25 @@ def is_title(text: str) -> bool:
 FILLERS = frozenset(
     "left right lt rt l r bilateral bilat both ap pa lateral lat oblique obl frontal view standing supine erect portable "
     "xr xray x ray cr dx radiograph radiography film plain series study of the and with joint digit one two three four "
-    "single bone region area".split()
+    "single bone region area frog".split()
 )
+
+
+def unfit(text: str) -> frozenset[str]:
+    """The parts that a text without anatomy cannot speak of: no chest has a diaphysis."""
+    found: set[str] = set()
+    for pattern, parts in _unfit():
+        if pattern.search(text):
+            found |= parts
+    return frozenset(found)
+
+
+@cache
+def _unfit() -> list[tuple[re.Pattern[str], frozenset[str]]]:
+    return [
+        (re.compile(rf"\b(?:{'|'.join(row['words'])})", re.IGNORECASE), frozenset(row["parts"]))
+        for row in table_of_words()["unfit"]
+    ]
 
 
 def _longest(root: _Node, words: list[Token], at: int) -> tuple[int, Entry | None]:
