@@ -14,8 +14,8 @@ def chapters(
 ) -> dict[int, frozenset[int]]:
     """The parts of the chapter that each sentence lies in, by its number; empty for a report that is one whole.
 
-    A chapter begins with a title right above a section's heading, or with a technique that names its part; without text
-    on the films between them two beginnings are one. `named` says which parts a title means.
+    A chapter begins with a title right above a section's heading, or with a technique that names its part; without
+    text on the films between them two beginnings are one. `named` says which parts a title means.
     """
     found: list[tuple[int, frozenset[int]]] = []
     spoken = True

@@ -1,4 +1,4 @@
-"""Words by which a sentence shows that it speaks of no film: history, comparison, technique, or nothing of the child."""
+"""Words by which a sentence shows that it speaks of no film: history, comparison, technique, advice, the office."""
 
 import re
 
@@ -127,7 +127,7 @@ FILMS = (
     r"study|studies|"
     r"cxr|axr|babygram)"
 )
-MADE = r"(?:obtained|acquired|performed|taken|submitted|provided|made|done|reviewed|available|presented|exposed|evaluated)"
+MADE = r"(?:obtained|acquired|performed|taken|submitted|provided|made|done|reviewed|available|exposed|evaluated)"
 TECHNIQUE = _any(
     rf"^(?:an? |the )?(?:{COUNT}[ -])?(?:(?:{VIEW})[,/ ]+(?:and |& |or )?)*{FILMS}\b",
     rf"^(?:an? |the )?(?:{VIEW})(?:(?:,| and|/| &| or)+ ?(?:an? )?(?:{VIEW}))*,? (?:{FILMS}|of)\b",
@@ -169,7 +169,10 @@ AGE = (
     r"wks?\b|days?\b|"
     r"d/o\b)[- ]?(?:and \d+ months? )?(?:[- ]?olds?\b|[- ]?of[- ]age)?)"
 )
-PERSON = r"(?:boy|girl|male|female|man|woman|infant|baby|child|toddler|teen\w*|adolescent|neonate|newborn|patient|pt|m|f|kid|youth)"
+PERSON = (
+    r"(?:boy|girl|male|female|man|woman|infant|baby|child|toddler|teen\w*|adolescent|neonate|newborn|patient|pt|m|f|kid|"
+    r"youth)"
+)
 HISTORY_CERTAIN = _any(
     rf"^.{{0,20}}{AGE}[,\s]*(?:-\s*)?(?:old )?(?:\w+ ){{0,2}}{PERSON}\b",
     rf"^.{{0,12}}\b{PERSON}[,\s]+(?:is |of |aged |age )?(?:\(?{AGE})",

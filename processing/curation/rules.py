@@ -1,8 +1,8 @@
 """The rule engine: says by words alone which sentences of a report speak of which filmed part. It needs no model.
 
 A sentence under a heading of history, comparison or technique is dropped, and so is one whose words say the same
-(cues.py). Of the others, the anatomy it names decides (lexicon.yaml), with its side; one that names none goes on with what
-was spoken of last, or speaks of all parts where nothing was yet. A part's heading rules what stands below it.
+(cues.py). Of the others, the anatomy it names decides (lexicon.yaml), with its side; one that names none goes on with
+what was spoken of last, or speaks of all parts where nothing was yet. A part's heading rules what stands below it.
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,8 @@ from .splitting import section_of
 LABEL = re.compile(r"\s*([^:;.]{1,60}?)\s*:\s+(?=\S)")
 ALL_PARTS = re.compile(
     r"\b(?:all|each|every|both|either|neither|any of|none of|the (?:two|three|four)|these)\b (?:of )?(?:the |these )?"
-    r"(?:\w+ ){0,2}?(?:joint|part|region|study|studies|film|radiograph|x-?ray|view|area|site|image|examination|exam|body part)s?\b",
+    r"(?:\w+ ){0,2}?(?:joint|part|region|study|studies|film|radiograph|x-?ray|view|area|site|image|examination|exam|"
+    r"body part)s?\b",
     re.IGNORECASE,
 )
 EVERYWHERE = re.compile(
@@ -23,6 +24,8 @@ EVERYWHERE = re.compile(
     r"\b(?:soft tissues|bone density|mineralization|mineralisation|osseous|bony|bones|skeleton)\b",
     re.IGNORECASE,
 )
+BONES = re.compile(r"\b(?:bones?|osseous|bony|skelet\w+)\b", re.IGNORECASE)
+TRUNK = frozenset(("chest", "abdomen"))
 # "In the left knee, ...", "The chest shows ...": what is named there is where all the rest of the sentence lies.
 FRAME = re.compile(
     r"(?:(?:in|on|at|for|regarding|concerning) [^,;:]{3,80}(?=,)|"
@@ -37,9 +40,9 @@ DENIES = re.compile(
     re.IGNORECASE,
 )
 PLAIN = frozenset(  # words that tell nothing of a finding
-    "there which these those where about above below described findings finding small large moderate minor slight severe "
-    "marked minimal possible probable likely appearance appearances consistent compatible suggestive suggest keeping with "
-    "change changes evidence acute seen other study normal abnormality abnormal noted significant".split()
+    "there which these those where about above below described findings finding small large moderate minor slight "
+    "severe marked minimal possible probable likely appearance appearances consistent compatible suggestive suggest "
+    "keeping with change changes evidence acute seen other study normal abnormality abnormal noted significant".split()
 )
 SIDE_TITLE = re.compile(
     r"\W*(?:on )?(?:the )?(left|right|lt|rt|l|r)\b\.?(?:[- ](?:sided?|hand side))?\W*", re.IGNORECASE
@@ -328,10 +331,12 @@ class Walk:
         spoken = frozenset().union(*self.place.spoken)
         if self._begins_anew(sentence, before) and EVERYWHERE.search(text) and spoken == everything:
             return everything, "all"
+        if BONES.search(text) and experts <= TRUNK and TRUNK.issuperset(self.filmed.experts):
+            return everything, "all"  # bones are no part of the chest's or the abdomen's own
         return self._fitting(text, current), "carried"
 
     def _fitting(self, text: str, current: frozenset[int]) -> frozenset[int]:
-        """What was spoken of last and can be meant: a diaphysis is none of a knee's, a loose body none of a shaft's."""
+        """What was spoken of last and can be meant: a knee has no diaphysis, a shaft no loose body."""
         cannot = unfit(text)
         if not cannot or not all(self.filmed.experts[n] in cannot for n in current):
             return current
@@ -358,7 +363,7 @@ def _telling(text: str) -> frozenset[str]:
 
 
 def _without_outer_bones(found: list[Mention], words: Sequence[Token]) -> list[Mention]:
-    """ "Supracondylar fracture of the humerus" speaks of the elbow: a bone that only says whose end is meant is left out."""
+    """ "Supracondylar fracture of the humerus" speaks of the elbow: a bone that says whose end it is, is left out."""
     kept = []
     for at, mention in enumerate(found):
         if len(mention.entry.tiers) > 1 and at and mention.bone_whole:
