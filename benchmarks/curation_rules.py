@@ -1,4 +1,4 @@
-"""What the rule engine does with phantom studies: F1 of sentence assignment, history leak, and reports a second on a core.
+"""What the rule engine does with phantom studies: F1 of assignment, history leak, and reports a second on a core.
 
 OMP_NUM_THREADS=1 python benchmarks/curation_rules.py --out benchmarks/results/curation_rules.json
 

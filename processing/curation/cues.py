@@ -128,6 +128,7 @@ FILMS = (
     r"study|studies|"
     r"cxr|axr|babygram)"
 )
+VIEWED = _any(rf"\b(?:{FILMS}|ap|pa|lat|lateral|oblique|frontal|supine|erect|standing|portable)\b")
 MADE = r"(?:obtained|acquired|performed|taken|submitted|provided|made|done|reviewed|available|exposed|evaluated)"
 TECHNIQUE = _any(
     rf"^(?:an? |the )?(?:{COUNT}[ -])?(?:(?:{VIEW})[,/ ]+(?:and |& |or )?)*{FILMS}\b",
@@ -253,6 +254,11 @@ def reason_of(text: str, *, before_findings: bool) -> Reason | None:
     ):
         return "history"
     return None
+
+
+def names_a_view(text: str) -> bool:
+    """Whether a title says how it was filmed: "AP and lateral left knee"."""
+    return VIEWED.search(text) is not None
 
 
 def _recommends(text: str) -> bool:

@@ -38,12 +38,14 @@ def reasons(report, *names):
 
 
 def test_the_paper_s_example_comes_out_as_its_figure_2_prints_it():
-    # From the figure: the four sentences (the misspelt "joins" too) and under which part each is printed. Not known from
+    # From the figure: the four sentences (the misspelt "joins" too) and where each is printed. Not known from
     # it: their order in the report, its history, and its wording beyond these.
     report = (
         "Clinical History: Skeletal dysplasia, for review.\n"
-        "The femoral heads are enlocated. The sacroiliac joins appear normal. There is mild valgus angulation at the knee "
-        "joints with minimal narrowing of the medial joint compartments. The articular surfaces of the femoral heads are "
+        "The femoral heads are enlocated. The sacroiliac joins appear normal. There is mild valgus angulation "
+        "at the knee "
+        "joints with minimal narrowing of the medial joint compartments. The articular surfaces of the femoral "
+        "heads are "
         "smooth."
     )
     assert texts(report, "hip", "knee") == {
@@ -82,9 +84,11 @@ CASES = [  # parts, report with its truth
     ("left knee|right knee", "{2}Right: No effusion. {2}Normal alignment. {1}Left: Large effusion. {1}Patella alta."),
     ("left knee|right knee", "{1,2}Both knees are normal. {1}The left patella is bipartite. {2}The right is not."),
     ("left wrist|left elbow", "{1}LEFT WRIST: THERE IS A BUCKLE FRACTURE. {2}LEFT ELBOW: NORMAL. {2}NO EFFUSION."),
-    ("left wrist|left elbow", "{1,2}No fracture. {1}Distal radial physis normal. {2}Wait for the olecranon to ossify."),
+    ("left wrist|left elbow", "{1,2}No fracture. {1}Distal radial physis normal. {2}Wait for the olecranon to "
+     "ossify."),
     ("left wrist|left elbow", "{x}IMPRESSION:\n{x}1. {1}Left wrist - torus fracture {x}2. {2}Left elbow - normal"),
-    ("lt wrist|rt elbow", "{1}Lt. wrist shows a fracture of the radius. {2}Rt. elbow is normal. {i}Dr. Who was informed."),
+    ("lt wrist|rt elbow", "{1}Lt. wrist shows a fracture of the radius. {2}Rt. elbow is normal. {i}Dr. Who was "
+     "informed."),
     ("left knee|left ankle", "{x}X-ray Left Knee\n{x}Findings: {1}No fracture. {x}Impression: {1}Normal.\n"
      "{x}X-ray Left Ankle\n{x}Findings: {2}Swelling. {x}Impression: {2}No fracture."),
     ("left knee|left ankle", "{x}EXAM: {t}XR KNEE LEFT\n{x}FINDINGS: {1}Effusion.\n{x}EXAM: {t}XR ANKLE LEFT\n"
@@ -92,25 +96,34 @@ CASES = [  # parts, report with its truth
     ("chest|left forearm", "{1}The lungs are clear. {2}Near anatomic alignment of both-bone forearm fractures. "
      "{1}No pneumothorax. {2}Ulnar callus is seen."),
     ("right ankle|right foot", "{1,2}No fracture in the foot or ankle. {1}Small ankle effusion. {2}Calcaneus normal."),
-    ("left shoulder|left humerus|left elbow", "{2}Spiral fracture through the midshaft humerus. {1}The glenohumeral joint "
+    ("left shoulder|left humerus|left elbow", "{2}Spiral fracture through the midshaft humerus. {1}The "
+     "glenohumeral joint "
      "is congruent. {3}The capitellum is in place."),
     ("left clavicle|chest", "{h}Birth injury.\n{1}Left clavicle: Fracture with early callus.\n{2}Chest: Clear lungs.\n"
      "{1,2}No other fracture."),
-    ("chest|abdomen|pelvis", "{1}LUNGS: Clear.\n{1}HEART: Normal.\n{x}ABDOMEN: {2}No masses.\n{x}PELVIS: {3}Hips located.\n"
+    ("chest|abdomen|pelvis", "{1}LUNGS: Clear.\n{1}HEART: Normal.\n{x}ABDOMEN: {2}No masses.\n{x}PELVIS: "
+     "{3}Hips located.\n"
      "{1,2,3}BONES: Unremarkable."),
-    ("left elbow|left wrist", "{h}The patient is a 6-year-old boy who fell. {1}Two views of the left elbow demonstrate no "
+    ("left elbow|left wrist", "{h}The patient is a 6-year-old boy who fell. {1}Two views of the left elbow "
+     "demonstrate no "
      "effusion. {2}Three views of the left wrist demonstrate a buckle fracture. {i}Dictated but not read."),
-    ("left hip|right hip", "{1}The left hip is dislocated. {2}The right is located. {1,2}Acetabular index is 32 degrees on the "
+    ("left hip|right hip", "{1}The left hip is dislocated. {2}The right is located. {1,2}Acetabular index is 32 "
+     "degrees on the "
      "left and 20 degrees on the right."),
-    ("left foot|right foot", "{1}The left first ray is short compared with the right. {2}Contralateral alignment is normal."),
+    ("left foot|right foot", "{1}The left first ray is short compared with the right. {2}Contralateral "
+     "alignment is normal."),
     ("skull|right femur|left femur", "{1}Skull: No fracture.\n{2}Femurs: Corner fracture of the distal right femur. "
      "{3}The left is normal."),
-    ("right lower leg|right knee", "{2}The tibial plateau is smooth. {2}No effusion. {1}The diaphysis shows a fracture line."),
-    ("left wrist|left elbow", "{2}The supracondylar part of the humerus is intact. {2}Capitelum and trochlea are aligned. "
+    ("right lower leg|right knee", "{2}The tibial plateau is smooth. {2}No effusion. {1}The diaphysis shows a "
+     "fracture line."),
+    ("left wrist|left elbow", "{2}The supracondylar part of the humerus is intact. {2}Capitelum and trochlea "
+     "are aligned. "
      "{1}Scaphiod normal."),
-    ("pelvis|left femur", "{1}Paediatric pelvis without fracture. {2}Oblique fracture of the femoral diaphysis. {u}The "
-     "contents of the skull are not shown."),
-    ("cervical spine|thoracic spine", "{1}C5 is wedged. {2}T7-T9 are normal. {1,2}The cervicothoracic junction is aligned."),
+    ("pelvis|left femur", "{1}Paediatric pelvis without fracture. {2}Oblique fracture of the femoral diaphysis. "
+     "{u}The "
+     "contents of the skull are normal."),
+    ("cervical spine|thoracic spine", "{1}C5 is wedged. {2}T7-T9 are normal. {1,2}The cervicothoracic junction "
+     "is aligned."),
 ]  # fmt: skip
 
 
@@ -177,7 +190,6 @@ def test_a_title_rules_what_stands_below_it():
 
 def test_an_impression_without_anatomy_is_matched_with_the_findings():
     report = "Findings: Torus fracture of the distal radius. The elbow is normal. Impression: Torus fracture."
-    assert texts(report, "left wrist", "left elbow")["left wrist"].endswith("Impression: Torus fracture.") is False
     assert texts(report, "left wrist", "left elbow") == {
         "left wrist": "Torus fracture of the distal radius. Torus fracture.",
         "left elbow": "The elbow is normal.",
@@ -204,7 +216,8 @@ def test_the_engine_says_who_answered_and_how_sure_it_is():
 
 
 WORDS = st.sampled_from(
-    "left right both knee hips femoral head distal radius of the and no fracture normal . ; : , FINDINGS: History: KNEES\n \n 1. - "
+    "left right both knee hips femoral head distal radius of the and no fracture normal . ; : , FINDINGS: "
+    "History: KNEES\n \n 1. - "
     "L5 compared with effusion is ? ( ) recommended dr".split(" ")
 )
 
