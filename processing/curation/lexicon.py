@@ -1,4 +1,4 @@
-"""Finds the anatomy that a text names, by lexicon.yaml: where in the text, and which of the 23 body parts it may mean."""
+"""Finds the anatomy that a text names, by lexicon.yaml: where it stands, and which of the 23 body parts it means."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 TABLE = Path(__file__).with_name("lexicon.yaml")
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:\.\d+)?")
+WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:\.\d+)?")
 LEVEL = re.compile(r"([CTLS])(1[0-2]|[1-9])")  # C7, T12, L5, S1
 SPINE = {"c": "cervical_spine", "t": "thoracic_spine", "l": "lumbar_spine", "s": "lumbar_spine"}
 HIGHEST = {"c": 8, "t": 12, "l": 6, "s": 5}
@@ -109,21 +109,47 @@ def mentions(text: str, words: list[Token]) -> list[Mention]:
 def is_title(text: str) -> bool:
     """Whether a line says nothing but which part comes next: "LEFT KNEE", "Xray Hip", "Hands and wrists"."""
     words = [token.word for token in tokens(text)]
-    if not 1 <= len(words) <= 9:
+    if not 1 <= len(words) <= 16:
         return False
     table = lexicon()
     rest = [word for word in words if word not in FILLERS and not word.isdigit()]
-    if not rest:
+    return bool(rest) and all(word in table.titles for word in rest)
+
+
+def is_subtitle(text: str) -> bool:
+    """Whether a line is a heading though it names no part: "Bones", "Lines and tubes"."""
+    if len(text) > 40:
         return False
-    return all(word in table.titles for word in rest) or " ".join(rest) in table.subtitles
+    words = [token.word for token in tokens(text)]
+    subtitles = lexicon().subtitles
+    return " ".join(words) in subtitles or (
+        bool(words) and all(word in subtitles or word in ("and", "other") for word in words)
+    )
 
 
 # Words that a title may hold beside the part's name.
 FILLERS = frozenset(
-    "left right lt rt l r bilateral bilat both ap pa lateral lat oblique obl frontal view standing supine erect portable "
-    "xr xray x ray cr dx radiograph radiography film plain series study of the and with joint digit one two three four "
-    "single bone region area".split()
+    "left right lt rt l r bilateral bilat both ap pa lateral lat oblique obl frontal view standing supine "
+    "erect portable xr xray x ray cr dx radiograph radiography film plain series study of the and with joint "
+    "digit one two three four single bone region area frog ".split()
 )
+
+
+def unfit(text: str) -> frozenset[str]:
+    """The parts that a text without anatomy cannot speak of: no chest has a diaphysis."""
+    found: set[str] = set()
+    for pattern, parts in _unfit():
+        if pattern.search(text):
+            found |= parts
+    return frozenset(found)
+
+
+@cache
+def _unfit() -> list[tuple[re.Pattern[str], frozenset[str]]]:
+    return [
+        (re.compile(rf"\b(?:{'|'.join(row['words'])})", re.IGNORECASE), frozenset(row["parts"]))
+        for row in table_of_words()["unfit"]
+    ]
 
 
 def _longest(root: _Node, words: list[Token], at: int) -> tuple[int, Entry | None]:
@@ -282,7 +308,7 @@ def _american(word: str) -> str:
 
 
 def _singular(word: str) -> tuple[str, bool]:
-    word = re.sub(r"['’]s$|['’]$", "", word).replace("’", "'")
+    word = re.sub(r"['\u2019]s$|['\u2019]$", "", word).replace("\u2019", "'")
     irregular = _spelling()[1]
     if word in irregular:
         return irregular[word], True

@@ -27,8 +27,8 @@ def filmed_parts(
 ) -> tuple[FilmedPart, ...]:
     """The parts of one study in the order of their names; a name that comes twice is one part.
 
-    names: the source's names, or each with the films that show it. lateralities: a name's side where the source tells it
-    apart from the name (L, R and B as DICOM writes them, or left, right, bilateral); it goes before what the name says.
+    names: the source's names, or each with the films that show it. lateralities: a name's side where the source tells
+    it apart from the name (L, R and B as DICOM has them, or left, right, bilateral); it goes before the name.
     body_part_experts: the reader's own table, name to one of the 23 or to None; it goes before body_parts.yaml.
     Raises UnknownBodyPartError with all the names that neither table knows, ValueError for an unknown side.
     """

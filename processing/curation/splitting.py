@@ -1,7 +1,7 @@
-"""Cuts a report into sentences and headings, each a span of the report: `report[start:end]` is its text, word for word.
+"""Cuts a report into sentences and headings, each a span of the report: `report[start:end]` is its text.
 
-Every character that is no blank lies in exactly one piece. A heading (FINDINGS:, LEFT KNEE, the "2." of a list) is a piece
-of its own with `heading` set, so that what is left are sentences. "Left knee: normal." stays whole.
+Every character that is no blank lies in exactly one piece. A heading (FINDINGS:, LEFT KNEE, the "2." of a list) is a
+piece of its own with `heading` set, so that what is left are sentences. "Left knee: normal." stays whole.
 """
 
 import re
@@ -9,27 +9,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from .lexicon import is_title, lexicon, table_of_words
+from .lexicon import is_subtitle, is_title, lexicon, table_of_words
 from .schema import Sentence
 
 LINE = re.compile(r"[^\n\r\v\f\x85\u2028\u2029]+")
-MARKER = re.compile(r"(?:\(?\d{1,2}[.)](?!\d)|\(?[a-hA-H]\)|\((?:i{1,3}|iv|v)\)|[-–—*•·‣▪●○>]+)(?=\s)|[•·‣▪●○](?=\S)")
+MARKER = re.compile(
+    r"(?:\(?\d{1,2}[.)](?!\d)|\(?[a-hA-H]\)|\((?:i{1,3}|iv|v)\)|[-\u2013\u2014*•·‣▪●○>]+)(?=\s)|[•·‣▪●○](?=\S)"
+)
 INLINE_MARKER = re.compile(r"\(?\d{1,2}[.)](?=\s+[A-Z(\"“])")  # in running text, where a sentence may begin
-LABEL = re.compile(r"[*#_\[<=\s]*([^\W\d_][^:.;?!]{0,60}?)[*_\]>=\s]*(?::+[*_]*|\s[-–—]+)(?=\s|$|[A-Z])")
+LABEL = re.compile(r"[*#_\[<=\s]*([^\W\d_][^:.;?!]{0,60}?)[*_\]>=\s]*(?::+[*_]*|\s[-\u2013\u2014]+)(?=\s|$|[A-Z])")
 BARE_LABEL = re.compile(r"[*#_\[<=\s]*([^:.;?!]{1,40}?)[*_\]>=\s.]*$")
-STOP = re.compile(r"[.?!…]+[\"'”’)\]]*|;")
+STOP = re.compile(r"[.?!…]+[\"'”\u2019)\]]*|;")
 TITLES = frozenset("dr drs mr mrs ms prof st vs e.g eg i.e ie cf fig figs approx ca viz resp dept".split())
 BEFORE_NUMBER = frozenset(
     "no nos nr fig figs vol ref tel ext jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
 ALONE = frozenset(  # of one word, these open a section without a colon too: "Report There is ..."
-    "findings impression conclusion report opinion history indication technique comparison summary result results".split()
+    "findings impression conclusion report opinion history indication technique comparison summary result "
+    "results".split()
 )
 JOINING = frozenset(
-    "a an the of and or with without at in on to from for by no is are was were which that than as into over under near "
-    "within through between both left right distal proximal mild moderate severe small large there not measuring measures "
-    "approximately".split()
+    "a an the of and or with without at in on to from for by no is are was were which that than as into over under "
+    "near within through between both left right distal proximal mild moderate severe small large there not measuring "
+    "measures approximately".split()
 )
+GRADED = frozenset("grade type stage class group zone level vitamin".split())
 OPENING = frozenset("There The No A An This These Two Three".split())
 EDGE = 50  # characters of a line that a page's edge may have ended
 PASSING = ("history", "comparison", "technique")
@@ -94,7 +98,7 @@ def _table() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
 
 
 def section_of(label: str) -> str | None:
-    """The section that a heading opens: history, comparison, technique, findings, impression, later; None for others."""
+    """The section that a heading opens: history, comparison, technique, findings, impression, later; else None."""
     match = LABEL.match(label) or BARE_LABEL.match(label)
     if match is None:
         return None
@@ -156,14 +160,14 @@ def _joins(before: str, line: str, edge: int, low_style: bool) -> bool:
 
 
 def _is_heading_line(line: str) -> bool:
-    if len(line) > 90:
+    if len(line) > 90 or line.lower().startswith("the "):
         return False
     if line.endswith(":") and ":" not in line[:-1] and len(line.split()) <= 8 and not re.search(r"[.;?!]\s", line):
         return True
     bare = BARE_LABEL.match(line)
     if bare is not None and section_of(line) is not None and LABEL.match(line) is None:
         return True
-    return is_title(line)
+    return is_title(line) or is_subtitle(line)
 
 
 def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
@@ -193,8 +197,8 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
             continue
         end = _sentence_end(report, at, block.end)
         if listed:  # "1. Clear lungs 2. Normal heart"
-            unstopped = re.compile(rf"\s(?=\(?{listed + 1}[.)]\s+[A-Z])").search(report, at, end + 1)
-            end = unstopped.start() if unstopped else end
+            unstopped = re.compile(rf"\s(?=\(?{listed + 1}[.)]\s+[A-Z])").search(report, at, block.end)
+            end = min(end, unstopped.start()) if unstopped else end
         empty = not any(letter.isalnum() for letter in report[at:end])
         yield piece(at, end, heading=empty, marker=empty)
         first, at = False, _skip(report, end, block.end)
@@ -298,7 +302,7 @@ def _period_ends(words: list[str], upcoming: str) -> bool:
         return False
     if word in BEFORE_NUMBER and following.isdigit():
         return False
-    if word in abbreviations or word in units or "." in word.strip(".") and not word[-1].isdigit():
+    if word in abbreviations or word in units or ("." in word.strip(".") and not word[-1].isdigit()):
         if len(word) == 1 and word not in "lr":
             return _after_initial(words, following)
         if word in ("l", "r", "lt", "rt", "ant", "post", "prox", "dist", "lat", "med", "sup", "inf", "ap", "pa"):
@@ -311,12 +315,14 @@ def _period_ends(words: list[str], upcoming: str) -> bool:
     if token.isdigit():
         return not following.isdigit() and not following.islower()
     if following.islower():
-        return len(word) > 2 and word[-1].isalpha() or word[-1] in ")%°"
+        return (len(word) > 2 and word[-1].isalpha()) or word[-1] in ")%°"
     return True
 
 
 def _after_initial(words: list[str], following: str) -> bool:
     """ "grade A. No" ends a sentence, "signed by: J. Doe" does not."""
     before = words[-2] if len(words) > 1 else ""
+    if before.lower() in GRADED:
+        return following.isupper()
     is_name = not before or before[-1] in ".:," or before[0].isupper() or before.lower() in ("by", "and", "with")
     return following.isupper() and not is_name
