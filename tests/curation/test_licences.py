@@ -65,7 +65,7 @@ def test_shards_and_their_card_carry_the_model_and_its_licence(shards):
 def test_training_writes_down_who_assigned_its_texts(shards, tmp_path):
     data = DataConfig(path=str(shards))
     samples = read_samples(data, split="train")
-    config = TrainConfig(model=ModelConfig(), data=data, output="x")
+    config = TrainConfig(model=ModelConfig(text="some/bert"), data=data, output="x")
     assert seen_in_training(config, samples)["curated_with"] == [LLAMA]
     unread = replace(data, captions=CaptionsConfig(source="labels"))
     assert seen_in_training(replace(config, data=unread), samples)["curated_with"] == []
