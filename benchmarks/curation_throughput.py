@@ -2,8 +2,8 @@
 
     python benchmarks/curation_throughput.py --out benchmarks/results/curation_throughput.json
 
-The server (tests/support/fault_server.py) runs in a process of its own on the loopback address, once calm and once with
-faults in a tenth of its answers. No row may be lost, and both tables have to be the same.
+The server (tests/support/fault_server.py) runs in a process of its own on the loopback address, once calm and once
+with faults in a tenth of its answers. No row may be lost, and both tables have to be the same.
 """
 
 import argparse
