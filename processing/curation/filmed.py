@@ -36,7 +36,9 @@ class Filmed:
     def _experts_in_name(self, number: int) -> list[str]:
         """A part without an expert ("both legs standing") is found by the anatomy its name holds."""
         text = self.parts[number].name.replace("_", " ")
-        return sorted({one for mention in mentions(text, tokens(text)) for tier in mention.entry.tiers for one in tier})
+        return sorted(
+            {one for mention in mentions(text, tokens(text)) for tier in mention.entry.tiers for one in tier}
+        )
 
     @cached_property
     def sided(self) -> frozenset[int]:
@@ -47,9 +49,7 @@ class Filmed:
         if side not in ("left", "right"):
             return numbers
         other = "right" if side == "left" else "left"
-        return frozenset(
-            n for n in numbers if self.experts[n] in UNSIDED or self.parts[n].laterality != other
-        )
+        return frozenset(n for n in numbers if self.experts[n] in UNSIDED or self.parts[n].laterality != other)
 
     def tier(self, experts: Sequence[str], side: str | None) -> frozenset[int]:
         numbers = frozenset(number for expert in experts for number in self.by_expert.get(expert, ()))

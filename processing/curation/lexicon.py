@@ -1,4 +1,4 @@
-"""Finds the anatomy that a text names, by lexicon.yaml: where in the text, and which of the 23 body parts it may mean."""
+"""Finds the anatomy that a text names, by lexicon.yaml: where it stands, and which of the 23 body parts it means."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 TABLE = Path(__file__).with_name("lexicon.yaml")
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:\.\d+)?")
+WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:\.\d+)?")
 LEVEL = re.compile(r"([CTLS])(1[0-2]|[1-9])")  # C7, T12, L5, S1
 SPINE = {"c": "cervical_spine", "t": "thoracic_spine", "l": "lumbar_spine", "s": "lumbar_spine"}
 HIGHEST = {"c": 8, "t": 12, "l": 6, "s": 5}
@@ -72,6 +72,7 @@ class Lexicon:
     subtitles: frozenset[str]
     paired: frozenset[str]
     vocabulary: frozenset[str]
+    mended: frozenset[str]  # long words that are entries by themselves: what a misspelt word may be meant for
 
 
 def tokens(text: str) -> list[Token]:
@@ -108,7 +109,7 @@ def mentions(text: str, words: list[Token]) -> list[Mention]:
 def is_title(text: str) -> bool:
     """Whether a line says nothing but which part comes next: "LEFT KNEE", "Xray Hip", "Hands and wrists"."""
     words = [token.word for token in tokens(text)]
-    if not 1 <= len(words) <= 9:
+    if not 1 <= len(words) <= 16:
         return False
     table = lexicon()
     rest = [word for word in words if word not in FILLERS and not word.isdigit()]
@@ -119,10 +120,27 @@ def is_title(text: str) -> bool:
 
 # Words that a title may hold beside the part's name.
 FILLERS = frozenset(
-    "left right lt rt l r bilateral bilat both ap pa lateral lat oblique obl frontal view standing supine erect portable "
-    "xr xray x ray cr dx radiograph radiography film plain series study of the and with joint digit one two three four "
-    "single bone region area".split()
+    "left right lt rt l r bilateral bilat both ap pa lateral lat oblique obl frontal view standing supine "
+    "erect portable xr xray x ray cr dx radiograph radiography film plain series study of the and with joint "
+    "digit one two three four single bone region area frog ".split()
 )
+
+
+def unfit(text: str) -> frozenset[str]:
+    """The parts that a text without anatomy cannot speak of: no chest has a diaphysis."""
+    found: set[str] = set()
+    for pattern, parts in _unfit():
+        if pattern.search(text):
+            found |= parts
+    return frozenset(found)
+
+
+@cache
+def _unfit() -> list[tuple[re.Pattern[str], frozenset[str]]]:
+    return [
+        (re.compile(rf"\b(?:{'|'.join(row['words'])})", re.IGNORECASE), frozenset(row["parts"]))
+        for row in table_of_words()["unfit"]
+    ]
 
 
 def _longest(root: _Node, words: list[Token], at: int) -> tuple[int, Entry | None]:
@@ -233,6 +251,11 @@ def lexicon() -> Lexicon:
         subtitles=frozenset(" ".join(_plain(phrase)) for phrase in table["subtitles"]),
         paired=frozenset(" ".join(_plain(phrase)) for phrase in table["paired"]),
         vocabulary=frozenset(vocabulary | set(regions)),
+        mended=frozenset(
+            word
+            for word in {*root.next, *regions}
+            if len(word) >= LONG and (word in regions or ((one := root.next[word].entry) is not None and not one.weak))
+        ),
     )
 
 
@@ -259,7 +282,8 @@ def _tiers(rows: list[list[str]]) -> Tiers:
 
 
 def _plain(phrase: str) -> list[str]:
-    return [_singular(_american(word))[0] for word in phrase.lower().split()]
+    irregular = _spelling()[1]
+    return [irregular.get(word) or _singular(_american(word))[0] for word in phrase.lower().split()]
 
 
 @cache
@@ -275,7 +299,7 @@ def _american(word: str) -> str:
 
 
 def _singular(word: str) -> tuple[str, bool]:
-    word = re.sub(r"['’]s$|['’]$", "", word).replace("’", "'")
+    word = re.sub(r"['\u2019]s$|['\u2019]$", "", word).replace("\u2019", "'")
     irregular = _spelling()[1]
     if word in irregular:
         return irregular[word], True
@@ -306,10 +330,9 @@ def _shorter(word: str) -> set[str]:
 def _by_shorter() -> dict[str, set[str]]:
     """Each long word of the lexicon under itself and itself less a letter."""
     table: dict[str, set[str]] = {}
-    for word in lexicon().vocabulary:
-        if len(word) >= LONG:
-            for key in _shorter(word):
-                table.setdefault(key, set()).add(word)
+    for word in lexicon().mended:
+        for key in _shorter(word):
+            table.setdefault(key, set()).add(word)
     return table
 
 

@@ -7,14 +7,16 @@ from ..data.body_parts import UnknownBodyPartError, body_part_of
 from .schema import FilmedPart
 
 # Parts whose films are of no one side: "right" in a report on them is a place within the film.
-UNSIDED = frozenset(
-    "abdomen cervical_spine chest face lumbar_spine pelvis skull thoracic_spine whole_spine".split()
-)
+UNSIDED = frozenset("abdomen cervical_spine chest face lumbar_spine pelvis skull thoracic_spine whole_spine".split())
 LEFT = frozenset("left lt l".split())
 RIGHT = frozenset("right rt r".split())
 BOTH = frozenset("both bilateral bilat b".split())
 LETTERS = frozenset("l r b".split())
-SIDES = {"L": "left", "R": "right", "B": "bilateral"}  # DICOM's Laterality (0020,0060) and Image Laterality (0020,0062)
+SIDES = {
+    "L": "left",
+    "R": "right",
+    "B": "bilateral",
+}  # DICOM's Laterality (0020,0060) and Image Laterality (0020,0062)
 
 
 def filmed_parts(
@@ -25,8 +27,8 @@ def filmed_parts(
 ) -> tuple[FilmedPart, ...]:
     """The parts of one study in the order of their names; a name that comes twice is one part.
 
-    names: the source's names, or each with the films that show it. lateralities: a name's side where the source tells it
-    apart from the name (L, R and B as DICOM writes them, or left, right, bilateral); it goes before what the name says.
+    names: the source's names, or each with the films that show it. lateralities: a name's side where the source tells
+    it apart from the name (L, R and B as DICOM has them, or left, right, bilateral); it goes before the name.
     body_part_experts: the reader's own table, name to one of the 23 or to None; it goes before body_parts.yaml.
     Raises UnknownBodyPartError with all the names that neither table knows, ValueError for an unknown side.
     """

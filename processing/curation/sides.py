@@ -8,13 +8,16 @@ from .lexicon import Mention, Token
 
 SIDES = {"left": "left", "lt": "left", "leftsided": "left", "right": "right", "rt": "right", "rightsided": "right"}
 LETTERS = {"L": "left", "R": "right"}
-BOTH = frozenset("both either neither bilateral bilaterally bilat symmetric symmetrical symmetrically symmetry".split())
+BOTH = frozenset(
+    "both either neither bilateral bilaterally bilat symmetric symmetrical symmetrically symmetry".split()
+)
 LINKS = frozenset("and or & the than".split())
 CLOSE = 4  # words between a side and the anatomy it belongs to
 # "reduced compared with the right": the other side is only the measure
 MEASURE = re.compile(
-    r"\b(?:compared (?:to|with)|in comparison (?:to|with)|relative to|as opposed to|(?:more|less|larger|smaller|wider|narrower|"
-    r"shorter|longer|higher|lower|greater|denser|worse|better)\b[\w\s-]{0,25}? than|than|versus|vs\.?|similar to|identical to|unlike)"
+    r"\b(?:compared (?:to|with)|in comparison (?:to|with)|relative to|as opposed to|(?:more|less|larger|smaller|wider|"
+    r"narrower|shorter|longer|higher|lower|greater|denser|worse|better)\b[\w\s-]{0,25}? than|than|versus|vs\.?|"
+    r"similar to|identical to|unlike)"
     r" (?:that of |those of |on )?(?:the )?(?:right|left|contralateral|opposite|other)(?:[ -]sided?)?\b",
     re.IGNORECASE,
 )

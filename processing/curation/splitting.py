@@ -1,7 +1,7 @@
-"""Cuts a report into sentences and headings, each a span of the report: `report[start:end]` is its text, word for word.
+"""Cuts a report into sentences and headings, each a span of the report: `report[start:end]` is its text.
 
-Every character that is no blank lies in exactly one piece. A heading (FINDINGS:, LEFT KNEE, the "2." of a list) is a piece
-of its own with `heading` set, so that what is left are sentences. "Left knee: normal." stays whole.
+Every character that is no blank lies in exactly one piece. A heading (FINDINGS:, LEFT KNEE, the "2." of a list) is a
+piece of its own with `heading` set, so that what is left are sentences. "Left knee: normal." stays whole.
 """
 
 import re
@@ -13,21 +13,27 @@ from .lexicon import is_title, lexicon, table_of_words
 from .schema import Sentence
 
 LINE = re.compile(r"[^\n\r\v\f\x85\u2028\u2029]+")
-MARKER = re.compile(r"(?:\(?\d{1,2}[.)](?!\d)|\(?[a-hA-H]\)|\((?:i{1,3}|iv|v)\)|[-–—*•·‣▪●○>]+)(?=\s)|[•·‣▪●○](?=\S)")
+MARKER = re.compile(
+    r"(?:\(?\d{1,2}[.)](?!\d)|\(?[a-hA-H]\)|\((?:i{1,3}|iv|v)\)|[-\u2013\u2014*•·‣▪●○>]+)(?=\s)|[•·‣▪●○](?=\S)"
+)
 INLINE_MARKER = re.compile(r"\(?\d{1,2}[.)](?=\s+[A-Z(\"“])")  # in running text, where a sentence may begin
-LABEL = re.compile(r"[*#_\[<=\s]*([^\W\d_][^:.;?!]{0,60}?)[*_\]>=\s]*(?::+[*_]*|\s[-–—]+)(?=\s|$|[A-Z])")
+LABEL = re.compile(r"[*#_\[<=\s]*([^\W\d_][^:.;?!]{0,60}?)[*_\]>=\s]*(?::+[*_]*|\s[-\u2013\u2014]+)(?=\s|$|[A-Z])")
 BARE_LABEL = re.compile(r"[*#_\[<=\s]*([^:.;?!]{1,40}?)[*_\]>=\s.]*$")
-STOP = re.compile(r"[.?!…]+[\"'”’)\]]*|;")
+STOP = re.compile(r"[.?!…]+[\"'”\u2019)\]]*|;")
 TITLES = frozenset("dr drs mr mrs ms prof st vs e.g eg i.e ie cf fig figs approx ca viz resp dept".split())
-BEFORE_NUMBER = frozenset("no nos nr fig figs vol ref tel ext jan feb mar apr jun jul aug sep sept oct nov dec".split())
+BEFORE_NUMBER = frozenset(
+    "no nos nr fig figs vol ref tel ext jan feb mar apr jun jul aug sep sept oct nov dec".split()
+)
 ALONE = frozenset(  # of one word, these open a section without a colon too: "Report There is ..."
-    "findings impression conclusion report opinion history indication technique comparison summary result results".split()
+    "findings impression conclusion report opinion history indication technique comparison summary result "
+    "results".split()
 )
 JOINING = frozenset(
-    "a an the of and or with without at in on to from for by no is are was were which that than as into over under near "
-    "within through between both left right distal proximal mild moderate severe small large there not measuring measures "
-    "approximately".split()
+    "a an the of and or with without at in on to from for by no is are was were which that than as into over under "
+    "near within through between both left right distal proximal mild moderate severe small large there not measuring "
+    "measures approximately".split()
 )
+OPENING = frozenset("There The No A An This These Two Three".split())
 EDGE = 50  # characters of a line that a page's edge may have ended
 PASSING = ("history", "comparison", "technique")
 PARENTHESIS = 150  # characters within which an opened one has to close
@@ -91,7 +97,7 @@ def _table() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
 
 
 def section_of(label: str) -> str | None:
-    """The section that a heading opens: history, comparison, technique, findings, impression, later; None for others."""
+    """The section that a heading opens: history, comparison, technique, findings, impression, later; else None."""
     match = LABEL.match(label) or BARE_LABEL.match(label)
     if match is None:
         return None
@@ -117,7 +123,9 @@ def _blocks(report: str) -> Iterator[_Block]:
     after_blank = False
     held: str | None = None
     for begin, stop, text in lines:
-        blank = report.count("\n", end, begin) > 1 or report.count("\r", end, begin) > 1 + report.count("\n", end, begin)
+        blank = report.count("\n", end, begin) > 1 or report.count("\r", end, begin) > 1 + report.count(
+            "\n", end, begin
+        )
         if held is not None and not blank and _joins(held, text, edge, low_style):
             end, held = stop, text
             continue
@@ -168,12 +176,15 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
     def piece(start: int, end: int, **kind: object) -> _Piece:
         return _Piece(start, end, block.number, first, block.after_blank, **kind)  # type: ignore[arg-type]
 
+    listed = 0  # the number of the list's item
     while at < block.end:
         marker = (MARKER if first else INLINE_MARKER).match(report, at, block.end)
         if marker is not None:
             yield piece(at, marker.end(), heading=True, marker=True)
             first, at = False, _skip(report, marker.end(), block.end)
             whole_line = True
+            digits = re.search(r"\d+", marker[0])
+            listed = int(digits[0]) if digits else 0
         else:
             whole_line = first
         if at >= block.end:
@@ -184,7 +195,11 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
             first, at = False, _skip(report, at + length, block.end)
             continue
         end = _sentence_end(report, at, block.end)
-        yield piece(at, end)
+        if listed:  # "1. Clear lungs 2. Normal heart"
+            unstopped = re.compile(rf"\s(?=\(?{listed + 1}[.)]\s+[A-Z])").search(report, at, block.end)
+            end = min(end, unstopped.start()) if unstopped else end
+        empty = not any(letter.isalnum() for letter in report[at:end])
+        yield piece(at, end, heading=empty, marker=empty)
         first, at = False, _skip(report, end, block.end)
 
 
@@ -229,6 +244,9 @@ def _bare_heading(line: str) -> tuple[int, str | None]:
         by_words = name[0].isupper() and following[0].isupper() and (count > 1 or name.lower() in ALONE)
         if (in_capitals and len(name) > 2) or (by_words and not name.isupper()):
             return len(name), opens
+    for count in range(min(4, len(words) - 1), 0, -1):
+        if words[count][0] in OPENING and line[0].isupper() and is_title(line[: words[count - 1].end()]):
+            return words[count - 1].end(), None  # "Left knee There is no effusion"
     return 0, None
 
 
@@ -283,20 +301,20 @@ def _period_ends(words: list[str], upcoming: str) -> bool:
         return False
     if word in BEFORE_NUMBER and following.isdigit():
         return False
-    if word in abbreviations or word in units or "." in word.strip(".") and not word[-1].isdigit():
+    if word in abbreviations or word in units or ("." in word.strip(".") and not word[-1].isdigit()):
         if len(word) == 1 and word not in "lr":
             return _after_initial(words, following)
         if word in ("l", "r", "lt", "rt", "ant", "post", "prox", "dist", "lat", "med", "sup", "inf", "ap", "pa"):
             next_word = re.match(r"\w+", upcoming)
             known = next_word is not None and next_word[0].lower().rstrip("s") in lexicon().vocabulary
             return following.isupper() and not (known and following.isupper())
-        return following.isupper() or following in "\"“(-•"
+        return following.isupper() or following in '"“(-•'
     if len(token) == 1 and token.isalpha():
         return _after_initial(words, following)
     if token.isdigit():
         return not following.isdigit() and not following.islower()
     if following.islower():
-        return len(word) > 2 and word[-1].isalpha() or word[-1] in ")%°"
+        return (len(word) > 2 and word[-1].isalpha()) or word[-1] in ")%°"
     return True
 
 
