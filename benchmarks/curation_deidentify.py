@@ -1,6 +1,7 @@
 """Measures what the check for identifiers finds and what it flags wrongly.
 
-    python benchmarks/curation_deidentify.py --out benchmarks/results/curation_deidentify.json
+    python benchmarks/curation_deidentify.py --out benchmarks/results/curation_deidentify.json \
+        --page docs/curation/deidentification.md
 
 Identifiers are drawn and put into phantom reports, one a report, and looked for; the same reports without them, and
 the captions of ../shared/data where they are there, count false alarms. The sentences around them and the formats are
@@ -22,6 +23,7 @@ from hardware import described
 from pedclip.processing.curation.deidentify import Found, check
 from pedclip.processing.phantom.study import Clinic, studies_of
 
+MARKS = ("<!-- figures: benchmarks/curation_deidentify.py -->", "<!-- end of figures -->")
 # Half of the names stand in processing/curation/names.yaml, half do not.
 LISTED = (
     ("Emma", "Johnson"), ("Daniel", "Garcia"), ("Sophie", "Patel"), ("Liam", "Nguyen"), ("Fatima", "Khan"),
@@ -303,6 +305,40 @@ def measure(count: int, captions: Path) -> dict:
     return result
 
 
+def with_figures(page: str, result: dict) -> str:
+    """The page with the figures between its marks."""
+    before, begin, rest = page.partition(f"{MARKS[0]}\n")
+    _, end, after = rest.partition(MARKS[1])
+    if not begin or not end:
+        raise ValueError(f"the page lacks {MARKS[0]} or {MARKS[1]}")
+    lines = ["| planted | n | found in whole | missed |", "|---|---|---|---|"]
+    for kind, one in result["planted"]["classes"].items():
+        missed = one["planted"] - one["found"]
+        part = f", {one['in_part']} of them in part" if one["in_part"] else ""
+        share = one["found"] / one["planted"]
+        lines.append(f"| {kind} | {one['planted']} | {one['found']} ({share:.0%}) | {missed}{part} |")
+    clean, phrases = result["clean_phantom"], result["clinical_phrases"]
+    flagged = ", ".join(f'"{text.rstrip(".")}"' for text in phrases["flagged"]) or "none"
+    lines += [
+        "",
+        f"Of what was flagged in the planted sentences {result['planted']['precision_in_planted_sentences']:.1%} "
+        f"was planted. In the same {clean['reports']:,} reports without planted identifiers: "
+        f"{clean['with_a_false_alarm']} with a false alarm, and {clean['own_dates_found']} of the {clean['own_dates']} "
+        f"dates that their comparisons have are found. Of {phrases['phrases']} clinical phrases (levels, grades, "
+        f"measurements, classifications, signs by their people) flagged: {flagged}. "
+        f"{result['reports_a_second']:,} reports of {result['characters_a_report']} characters a second on one core.",
+    ]
+    if captions := result.get("captions"):
+        held_out = captions["held_out"]
+        found = ", ".join(f"{name} {count}" for name, count in sorted(held_out["found"].items()))
+        lines += [
+            "",
+            f"In {held_out['captions']} captions of published radiographs that were not looked at while the rules "
+            f"were made, {held_out['flagged']} are flagged: {found}.",
+        ]
+    return f"{before}{begin}{chr(10).join(lines)}\n{end}{after}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -310,6 +346,7 @@ def main() -> None:
     parser.add_argument(
         "--captions", type=Path, default=Path("../shared/data/reports/roco_xray_captions_ccby.jsonl"), metavar="FILE"
     )
+    parser.add_argument("--page", type=Path, metavar="FILE", help="page of the documentation to bring up to date")
     args = parser.parse_args()
     result = {
         "what": "check for identifiers on planted ones and on clean text",
@@ -319,6 +356,8 @@ def main() -> None:
     new = args.out.with_name(args.out.name + ".new")
     new.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     new.replace(args.out)
+    if args.page is not None:
+        args.page.write_text(with_figures(args.page.read_text(encoding="utf-8"), result), encoding="utf-8")
     print(f"wrote {args.out}")
 
 
