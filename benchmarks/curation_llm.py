@@ -15,8 +15,8 @@ import importlib.util
 import json
 import os
 import re
-import socket
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
