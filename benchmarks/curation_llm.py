@@ -15,9 +15,11 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +29,7 @@ from typing import Any
 
 from hardware import described
 from tqdm.auto import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pedclip.eval.curation import summarise, table
 from pedclip.processing.curation.asking import load_prompts
@@ -88,8 +91,19 @@ def reported(counts: Sequence[StudyCounts], seconds: float) -> dict[str, Any]:
     }
 
 
-def served(gguf: Path, port: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", f"{gguf.parent}:{gguf.name}"]
+def unpacked(gguf: Path, folder: Path) -> None:
+    """The same weights as a folder of safetensors: the server needs a config that names the model's class."""
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    quantized = AutoModelForCausalLM.from_pretrained(**source, dtype="float32")
+    plain = AutoModelForCausalLM.from_config(quantized.config)
+    plain.load_state_dict(quantized.state_dict())
+    plain.generation_config = quantized.generation_config
+    plain.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+
+
+def served(folder: Path, port: int) -> subprocess.Popen:
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder)]
     process = subprocess.Popen(
         [*command, "--port", str(port), "--host", "127.0.0.1", "--device", "cpu"],
         stdout=subprocess.DEVNULL,
@@ -159,15 +173,11 @@ def main() -> None:
 
     if args.server_studies:
         port = free_port()
-        process = served(args.gguf, port)
+        folder = Path(tempfile.mkdtemp())
+        unpacked(args.gguf, folder)
+        process = served(folder, port)
         try:
-            settings = ServerSettings(
-                f"http://127.0.0.1:{port}/v1",
-                f"{args.gguf.parent}:{args.gguf.name}",
-                LICENCE,
-                connections=1,
-                timeout=600,
-            )
+            settings = ServerSettings(f"http://127.0.0.1:{port}/v1", str(folder), LICENCE, connections=1, timeout=600)
             began = time.monotonic()
             chat = ServerChat(settings)
             engine = LanguageEngine("server", chat, prompts, attempts=1)
@@ -178,6 +188,7 @@ def main() -> None:
         finally:
             process.terminate()
             process.wait()
+            shutil.rmtree(folder)
         if args.out:
             write(args.out, result)
     print(json.dumps(result, indent=1))

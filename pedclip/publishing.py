@@ -144,7 +144,8 @@ def curated_with(folder: Path) -> tuple[CuratedWith, ...]:
 def check_repo_name(repo_id: str, staged: Path) -> None:
     """Raises where a curation model's licence wants another name of the model than the repository has."""
     name = repo_id.rsplit("/", 1)[-1]
-    found = conflicts(name, staged.joinpath("README.md").read_text(encoding="utf-8"), curated_with(staged))
+    used = curated_with(staged)
+    found = conflicts(name, staged.joinpath("README.md").read_text(encoding="utf-8"), used) if used else []
     if found:
         raise NotForPublicationError(f"{repo_id} is no name for this model: {'; '.join(found)}")
 

@@ -80,6 +80,7 @@ def push_folder(
         # what is looked through is what is sent: a copy, links followed, which nobody adds to in between
         staged = Path(work) / "staged"
         shutil.copytree(folder, staged, ignore=shutil.ignore_patterns(*LEFT_AT_HOME))
+        check_repo_name(repo_id, staged)
         _look_through(staged, folder, permission)
         tag = pin(staged, repo_id)
         names = sorted(str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file())
@@ -110,7 +111,6 @@ def said_in_words(repo_id: str) -> Iterator[None]:
 
 def _look_through(staged: Path, folder: Path, permission: str | None) -> None:
     check_files(staged, folder)
-    check_repo_name(repo_id, staged)
     failed = [check for check in check_folder(staged) if not check.ok]
     if failed:
         said = "; ".join(f"{check.name}: {check.detail}" for check in failed)

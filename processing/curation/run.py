@@ -179,13 +179,17 @@ async def _by_asking(
         _write_segment(work, name, rows_of([await task for task in answers], out.resolve(), settings.identifiers))
 
     try:
-        async with chat, asyncio.TaskGroup() as group:
-            for name, studies in todo.items():
-                answers = []
-                for study in studies:
-                    await gate.acquire()
-                    answers.append(group.create_task(one(study)))
-                group.create_task(finish(name, answers))
+        async with chat:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for name, studies in todo.items():
+                        answers = []
+                        for study in studies:
+                            await gate.acquire()
+                            answers.append(group.create_task(one(study)))
+                        group.create_task(finish(name, answers))
+            finally:
+                await engine.settle()
     except* (OSError, ValueError, ImportError) as errors:
         error: BaseException = errors
         while isinstance(error, BaseExceptionGroup):

@@ -85,8 +85,8 @@ def test_an_answer_that_is_never_valid_is_an_error_that_says_what_it_cost():
 
 
 def test_a_question_that_nobody_answers_is_given_up_and_a_server_that_is_gone_stops_the_run():
-    studies = [study(number, extra="Zebra lines. " if number == 2 else "") for number in range(6)]
-    found, _ = asked(Plan(poison="Zebra"), studies, tries=3)
+    studies = [study(number, extra="Zebra lines. " if number == 2 else "") for number in range(30)]
+    found, _ = asked(Plan(poison="Zebra", delay=0.03), studies, tries=4, connections=3, timeout=20.0)
     assert isinstance(found[2], EngineError) and "status 500" in str(found[2])
     assert all(not isinstance(one, Exception) for index, one in enumerate(found) if index != 2)
     found, _ = asked(Plan(faults=1.0, kinds=("500",)), studies[:2], tries=3)

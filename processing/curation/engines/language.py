@@ -152,6 +152,11 @@ class LanguageEngine:
             task.add_done_callback(lambda done: self._on_their_way.pop(key))
         return await asyncio.shield(self._on_their_way[key])
 
+    async def settle(self, seconds: float = 10.0) -> None:
+        """Waits a moment for answers on their way, which are paid for, so that they are kept."""
+        if self._on_their_way:
+            await asyncio.wait(self._on_their_way.values(), timeout=seconds)
+
     async def _asked(self, key: bytes, question: Question, attempt: int) -> Reply:
         reply = await self.chat.complete(question, attempt)
         if self.cache is not None:

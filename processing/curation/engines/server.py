@@ -164,7 +164,11 @@ class ServerChat:
                 told_to_wait += 1
             else:
                 failures += 1
-        if self.counts.answers > answers_before:  # others were answered meanwhile: it is this question
+            if failures <= self.how.tries // 2:
+                answers_before = self.counts.answers
+        # Others were answered during the later half of the tries: it is this question. What came in before says
+        # nothing, since a server may go at any moment.
+        if self.counts.answers > answers_before:
             raise EngineError(f"no answer in {failures + told_to_wait} tries; the last: {reason}")
         raise ServerGoneError(
             f"the server gave no answer in {failures + told_to_wait} tries, to nobody; the last: {reason}. Nothing is "
