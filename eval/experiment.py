@@ -51,6 +51,7 @@ def remember(now: Mapping[str, Any], out: Path) -> None:
 def film_settings(values: Mapping[str, Any], name: str) -> FolderSettings:
     """The `films` of a design; `name` is the design's, for the error about an unknown key."""
     films = dict(values)
+    clinic: dict[str, Any]
     clinic = {key: tuple(value) if isinstance(value, list) else value for key, value in films.pop("clinic").items()}
     try:
         return FolderSettings(clinic=Clinic(**clinic), splits=SplitsConfig(**films.pop("splits")), **films)
