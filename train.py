@@ -44,7 +44,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
 from pedclip import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
-from pedclip.card_training import card_facts, hardware_line
+from pedclip.card_training import card_facts, hardware_line, seen_in_training
 from pedclip.configuration.training import ModelConfig, TrainConfig, load_recipe
 from pedclip.eval.prompts import question_file
 from pedclip.eval.training import evaluate
@@ -53,7 +53,6 @@ from pedclip.hub import TRAINING_LABELS, write_card, write_hub_folder
 from pedclip.meter import Meter, peak_flops
 from pedclip.optimizer import build_optimizer, learning_rate_share
 from pedclip.processing.data.batches import PairBatches, Pick
-from pedclip.processing.data.captions import Captions
 from pedclip.processing.data.dataset import PairCollator, PairDataset
 from pedclip.processing.data.samples import read_samples
 from pedclip.processing.data.shards import ShardSamples
@@ -222,7 +221,7 @@ def train(config: TrainConfig) -> Path:
     if is_main:
         rows = read_samples(config.data, split="validation", skipped_file=output / "skipped_validation_rows.jsonl")
         held_out = PairDataset(rows, processor, config.data, body_parts)
-    labels = Captions(config.data).training_labels(samples)
+    labels = seen_in_training(config, samples)
     facts = card_facts(config)
     blocks = samples.blocks if isinstance(samples, ShardSamples) else None
     batches = PairBatches(samples, config.batch_size, config.seed, config.data.balance, config.data.together, blocks)

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from ..configuration.data import SplitsConfig
 from ..configuration.training import TrainConfig, load_recipe
 from ..processing.phantom.folder import FolderSettings
-from ..processing.phantom.study import Clinic
+from . import experiment
+from .experiment import film_settings
 from .prompts import question_file
 
 FIELDS = ("recipe", "seeds", "parts", "layers", "target_batch_size", "films")
@@ -88,45 +88,16 @@ def load_design(path: Path) -> Design:
     if not isinstance(values, dict) or set(values) != set(FIELDS):
         given = sorted(values) if isinstance(values, dict) else values
         raise ValueError(f"{path.name} has {given}; a design has the keys {', '.join(FIELDS)}, no more and no less")
-    films = dict(values["films"])
-    clinic: dict[str, Any]
-    clinic = {key: tuple(value) if isinstance(value, list) else value for key, value in films.pop("clinic").items()}
-    try:
-        settings = FolderSettings(clinic=Clinic(**clinic), splits=SplitsConfig(**films.pop("splits")), **films)
-    except TypeError as error:  # a key that the dataclass does not have
-        raise ValueError(f"{path.name}, films: {error}") from error
     return Design(
         recipe=path.parent / values["recipe"],
         seeds=values["seeds"],
         parts=values["parts"],
         layers=values["layers"],
         target_batch_size=values["target_batch_size"],
-        films=settings,
+        films=film_settings(values["films"], path.name),
     )
 
 
 def remember(design: Design, out: Path) -> None:
     """Writes OUT/design.json before the first run; afterwards any other design is an error, and nothing is changed."""
-    file, now = out / "design.json", design.to_dict()
-    if file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))
-        if differing := sorted(_differing(before, now)):
-            raise ValueError(
-                f"{out} was begun with another design (it differs in {', '.join(differing)}), and runs of two designs "
-                "cannot be compared; put the recipe back, or name another folder"
-            )
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
-    new.replace(file)
-
-
-def _differing(before: Any, now: Any, where: str = "") -> list[str]:
-    """The places where two nested mappings differ, as `training.epochs`."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        found = []
-        for key in {*before, *now}:
-            found += _differing(before.get(key), now.get(key), f"{where}.{key}" if where else key)
-        return found
-    return [] if before == now else [where]
+    experiment.remember(design.to_dict(), out)

@@ -3,13 +3,8 @@
 # Shapes: N test films
 import dataclasses
 import json
-import os
-import subprocess
-import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,13 +15,12 @@ from ..processing.data.sample import Sample
 from ..processing.phantom.folder import whole_or_not
 from .ablation_design import Design, Run
 from .embeddings import ModelUnderTest, load_model
+from .experiment import EVALUATION, train_as_process
 from .gate import gate_accuracy
 from .prompt_classification import logits_of, prompt_classification
 from .prompts import Question, question_file, questions
 
 FILMS = "films"
-EVALUATION = Lock()  # models are opened one at a time: transformers changes global state meanwhile
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def films_of_part(out: Path, part: str | None) -> Path:
@@ -59,19 +53,7 @@ def overrides_of(design: Design, run: Run, out: Path) -> dict[str, Any]:
 
 def train(design: Design, run: Run, out: Path) -> None:
     """`python -m pedclip.train` on one thread, to OUT/NAME; its words go to OUT/NAME/log.txt. It resumes by itself."""
-    words = [f"{key}={json.dumps(value)}" for key, value in overrides_of(design, run, out).items()]
-    command = [sys.executable, "-m", "pedclip.train", str(design.recipe)]
-    command += [word for one in words for word in ("--set", one)]
-    log = out / run.name / "log.txt"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as said:
-        done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, stdout=said, stderr=subprocess.STDOUT)
-    if done.returncode:
-        with log.open(encoding="utf-8") as said:
-            last = " ".join("".join(deque(said, maxlen=3)).split())[-300:]
-        raise RuntimeError(
-            f"the training of {run.name} ended with {done.returncode} ({last}); see {log}, and run again"
-        )
+    train_as_process(design.recipe, overrides_of(design, run, out), out / run.name)
 
 
 def run_one(design: Design, run: Run, out: Path) -> dict[str, Any]:

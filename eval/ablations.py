@@ -16,24 +16,19 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from threading import Event
 from typing import Any
-
-import torch
-from tqdm.auto import tqdm
 
 from ..processing.data.folder import read_folder
 from ..processing.phantom.folder import write_folder
-from .ablation_design import Design, Run, load_design, remember
+from .ablation_design import Design, load_design, remember
 from .ablation_runs import FILMS, films_of_part, run_one
 from .ablation_statistics import summary
+from .experiment import AT_ONCE, run_at_once, write_json
 from .statistics import RESAMPLES
 from .tasks import provenance
 
 DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "ablation_design.yaml"
-AT_ONCE = 2  # runs, a thread each
 SECONDS = "seconds.txt"  # of each command that had runs to do, films and evaluation included
 NOTE = (
     "Phantom films are generated from geometric solids. These numbers compare small models on them under one budget; "
@@ -83,34 +78,7 @@ def ablate(design: Design, out: Path) -> dict[str, Any]:
 
 def run_all(design: Design, out: Path) -> list[dict[str, Any]]:
     """The results of all runs, in the design's order. After a failure no further run is begun."""
-    torch.set_num_threads(1)  # of each evaluation: a training goes on beside it
-    stopped = Event()
-
-    def begin(run: Run) -> dict[str, Any]:
-        if stopped.is_set():
-            raise RuntimeError(f"{run.name} was not begun, since another run had failed")
-        try:
-            return run_one(design, run, out)
-        except BaseException:
-            stopped.set()
-            raise
-
-    runs = design.runs()
-    with ThreadPoolExecutor(AT_ONCE) as pool, tqdm(total=len(runs), unit="run", desc="Ablations") as bar:
-        futures = [pool.submit(begin, run) for run in runs]
-        try:
-            for future in as_completed(futures):
-                future.result()  # the first failure is the one that is told
-                bar.update()
-        finally:
-            stopped.set()
-        return [future.result() for future in futures]
-
-
-def write_json(file: Path, value: Any) -> None:
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    new.replace(file)
+    return run_at_once(design.runs(), lambda run: run_one(design, run, out), "Ablations")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,21 +2,18 @@
 
 import base64
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from .page import page, table, text
+from .private_file import PRIVATE_NOTE, check_name, write_whole
 from .relevance import Relevance
 
 SUFFIXES = (".html", ".png")
-PRIVATE = ".private"  # before the suffix, of a figure that shows a patient; export, check and push refuse such files
 EXPERTS_SHOWN = 5
 LIMITS = "What this model's number rests on, not where a disease is. For research only; not a medical device."
-PRIVATE_NOTE = "Private: this file shows a patient's film. It is not for handing on."
 
 
 def write_relevance(found: Relevance, out: Path | str, *, private: bool) -> None:
@@ -26,31 +23,9 @@ def write_relevance(found: Relevance, out: Path | str, *, private: bool) -> None
         ValueError: a suffix other than .html and .png, or a private figure under an open name.
     """
     out = Path(out)
-    check_name(out, private)
+    check_name(out, private, SUFFIXES)
     as_picture = out.suffix.lower() == ".png"
-    content = figure_of(found, private) if as_picture else page_of(found, private).encode()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}-", dir=out.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o600 if private else 0o644)
-        os.replace(name, out)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def check_name(out: Path, private: bool) -> None:
-    """Raises where a figure must not be called so; known before anything is computed."""
-    suffix = out.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{out.name} is neither .html nor .png; a figure is written as one of the two")
-    if private and not out.stem.lower().endswith(PRIVATE):
-        raise ValueError(
-            f"{out.name} would show a patient's film under an open name; call it {out.stem}{PRIVATE}{suffix}, which "
-            "export, check and push refuse"
-        )
+    write_whole(out, figure_of(found, private) if as_picture else page_of(found, private).encode(), private)
 
 
 def figure_of(found: Relevance, private: bool) -> bytes:

@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedConfig
 
 import pedclip
+from pedclip.processing.curation.licences import CuratedWith, notices
 from pedclip.processing.data.official.terms import all_terms
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 from pedclip.samples import SAMPLES
@@ -65,6 +66,7 @@ def render_card(
     if training_labels is not None:
         described["body parts seen in training"] = ", ".join(training_labels["body_part"]) or "none"
         described["findings seen in training"] = ", ".join(training_labels["findings"]) or "none"
+    curated = [CuratedWith(*one) for one in (training_labels or {}).get("curated_with", [])]
     further: dict[str, Any] = {}
     if facts.license == "other":
         further |= {"license_name": "terms-of-the-training-data", "license_link": "README.md#licence"}
@@ -93,6 +95,8 @@ def render_card(
         described=described.items(),
         training_data=facts.training_data,
         attributions=[attribution(name) for name in facts.datasets],
+        curated_with=[str(one) for one in curated],
+        notices=notices(curated),
         results=facts.results,
         subgroups=facts.subgroups,
         hardware=facts.hardware,

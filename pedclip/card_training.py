@@ -1,8 +1,10 @@
 """What a training run knows for its model's card: the author's words, the data sets, the base models, the machine."""
 
+import json
 import os
 import platform
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from huggingface_hub import ModelCard
 
 from pedclip.card import CardFacts, facts_of
 from pedclip.configuration.training import TrainConfig
+from pedclip.processing.data.captions import Captions
+from pedclip.processing.data.sample import Sample
 
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
 
@@ -27,6 +31,16 @@ def card_facts(config: TrainConfig) -> CardFacts:
         inherited = facts_of(ModelCard.load(card_file)).datasets
     stated["datasets"] = tuple(dict.fromkeys([*inherited, *config.data.datasets]))
     return CardFacts(**stated)
+
+
+def seen_in_training(config: TrainConfig, samples: Iterable[Sample]) -> dict[str, Any]:
+    """training_labels.json. A model that goes on from another one keeps the curation models of its texts."""
+    labels = Captions(config.data).training_labels(samples)
+    before = Path(config.model.pretrained or "") / "training_labels.json"
+    if config.model.pretrained and before.is_file():
+        inherited = json.loads(before.read_text(encoding="utf-8")).get("curated_with", [])
+        labels["curated_with"] = sorted(map(list, {tuple(one) for one in [*inherited, *labels["curated_with"]]}))
+    return labels
 
 
 def hardware_line(seconds: float, processes: int, device: torch.device, precision: str) -> str:

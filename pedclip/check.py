@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pedclip.card import TRAINING_DATA_NOT_STATED, read_card
-from pedclip.publishing import patient_data_in
+from pedclip.processing.curation.licences import conflicts
+from pedclip.publishing import curated_with, patient_data_in
 
 PICKLE_SUFFIXES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 PICKLE_START = re.compile(rb"\x80[\x02-\x05]")  # the first two bytes of every pickle since protocol 2
@@ -48,6 +49,7 @@ def check_folder(folder: str | os.PathLike) -> list[Check]:
         check_no_machine_paths(folder),
         check_no_patient_data(folder),
         check_card(folder),
+        check_curation(folder),
         *check_fresh_process(folder),
     ]
 
@@ -123,6 +125,19 @@ def check_card(folder: Path) -> Check:
     if card.data.get("model-index") and not card.data.get("eval_results"):
         missing.append("a model-index that can be read")
     return Check("card", not missing, f"missing: {', '.join(missing)}" if missing else "")
+
+
+def check_curation(folder: Path) -> Check:
+    """Whether the licences of the language models that assigned the training's texts agree with the name and card."""
+    try:
+        used = curated_with(folder)
+        card = read_card(folder / "README.md") if used else None
+    except ValueError as error:
+        return Check("curation", False, str(error))
+    if card is None:
+        return Check("curation", True)
+    found = conflicts(str(card.data.get("model_name") or ""), card.text, used)
+    return Check("curation", not found, "; ".join(found) or ", ".join(map(str, used)))
 
 
 def check_fresh_process(folder: Path) -> list[Check]:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pedclip.bench_command import add_bench_parsers
+from pedclip.curate_command import add_curate_parser
+from pedclip.curate_eval_command import add_curate_eval_parser
+from pedclip.curate_review_command import add_curate_review_parser
 from pedclip.data_command import add_data_parser
 from pedclip.embed_command import add_embed_parser
 from pedclip.explain_command import add_explain_parser
@@ -20,6 +23,9 @@ DESCRIPTION = """\
 PedCLIP: a vision-language model for pediatric X-rays. For research, not a medical device.
 
 Train with `python train.py RECIPE.yaml`, or `python -m pedclip.train`; this command does the rest."""
+
+# verbs of two words: `curate` alone has an argument where these have their second word
+TWO_WORDS = ("curate eval", "curate review")
 
 EPILOG = """\
 examples:
@@ -136,6 +142,9 @@ def parser() -> argparse.ArgumentParser:
     add_onnx_parser(verbs)
     add_explain_parser(verbs)
     add_push_parser(verbs)
+    add_curate_parser(verbs)
+    add_curate_eval_parser(verbs)
+    add_curate_review_parser(verbs)
     add_data_parser(verbs)
     return top
 
@@ -207,7 +216,10 @@ def run_phantom(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if " ".join(words[:2]) in TWO_WORDS:
+        words[:2] = [" ".join(words[:2])]
+    args = parser().parse_args(words)
     try:
         return args.run(args)
     except (OSError, ValueError, ImportError) as error:  # what the user can mend; anything else is our bug

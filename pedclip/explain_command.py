@@ -34,8 +34,9 @@ def add_explain_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run_explain(args: argparse.Namespace) -> int:
     from pedclip.eval.embeddings import load_model
+    from pedclip.eval.private_file import check_name
     from pedclip.eval.relevance import relevance
-    from pedclip.eval.relevance_page import check_name, write_relevance
+    from pedclip.eval.relevance_page import SUFFIXES, write_relevance
 
     if not args.image.is_file():
         raise FileNotFoundError(f"there is no film {args.image}")
@@ -45,7 +46,7 @@ def run_explain(args: argparse.Namespace) -> int:
             "the film counts as a patient's: it is no sample that comes with PedCLIP, and no phantom folder holds it. "
             "Draw it for yourself with --include-private and --out NAME.private.html"
         )
-    check_name(args.out, private)
+    check_name(args.out, private, SUFFIXES)
     tested = load_model(args.model)
     found = relevance(
         tested.model, tested.processor, str(args.image), args.text, method=args.method, against=args.against

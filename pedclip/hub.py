@@ -24,14 +24,13 @@ from pedclip.card import CardFacts, checkout_file, facts_of, read_card, render_c
 from pedclip.configuration.hub_folder_pedclip import write_code_files
 from pedclip.fingerprint import FILE as FINGERPRINT
 from pedclip.fingerprint import fingerprint
-from pedclip.publishing import check_terms, refuse_private
+from pedclip.publishing import TRAINING_LABELS, check_terms, refuse_private
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 from pedclip.samples import sample_files
 
 # transformers writes these into a re-saved tokenizer's settings: how this machine loaded it, not what it is
 LOADING_KEYS = ("is_local", "local_files_only")
 CARD = "README.md"
-TRAINING_LABELS = "training_labels.json"
 
 
 class HubKind(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pedclip.processing.curation.licences import CuratedWith, conflicts
 from pedclip.processing.data.official.terms import all_terms, ancestors
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 from pedclip.samples import sample_hashes
@@ -20,6 +21,7 @@ KNOWN_FILES = re.compile(
     r"(vocab|merges|requirements)\.txt|(spiece|spm|sentencepiece\.bpe|tokenizer)\.model|chat_template\.jinja|"
     r"\.gitattributes|\.gitignore|\.DS_Store|CITATION\.cff"
 )
+TRAINING_LABELS = "training_labels.json"
 PRIVATE = ".private."  # in a file's name: it shows a patient (`pedclip explain --include-private`)
 LEFT_AT_HOME = {".cache", ".git"}  # folders that downloads and clones leave; a push leaves them out too
 OF_WORDS = {"added_tokens.json", "fingerprint.json", "tokenizer.json", "vocab.json"}  # a vocabulary has "patient" too
@@ -126,6 +128,26 @@ def check_terms(data_sets: Sequence[str], permission: str | None) -> None:
             f"nobody here knows whether weights learned from {', '.join(dict.fromkeys(unknown))} may be published. "
             'Ask their owners, and say who allowed it: --permission "who, when"'
         )
+
+
+def curated_with(folder: Path) -> tuple[CuratedWith, ...]:
+    """The language models that assigned the texts that a model learned from, as its training wrote them down."""
+    file = folder / TRAINING_LABELS
+    if not file.is_file():
+        return ()
+    try:
+        return tuple(CuratedWith(*one) for one in json.loads(file.read_text(encoding="utf-8")).get("curated_with", []))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file.name} cannot be read: its curated_with is a list of [model, licence]") from error
+
+
+def check_repo_name(repo_id: str, staged: Path) -> None:
+    """Raises where a curation model's licence wants another name of the model than the repository has."""
+    name = repo_id.rsplit("/", 1)[-1]
+    used = curated_with(staged)
+    found = conflicts(name, staged.joinpath("README.md").read_text(encoding="utf-8"), used) if used else []
+    if found:
+        raise NotForPublicationError(f"{repo_id} is no name for this model: {'; '.join(found)}")
 
 
 def refuse_private(folder: Path) -> None:

@@ -17,7 +17,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from pedclip.card import facts_of, read_card
 from pedclip.check import check_folder
-from pedclip.publishing import LEFT_AT_HOME, NotForPublicationError, check_files, check_terms
+from pedclip.publishing import LEFT_AT_HOME, NotForPublicationError, check_files, check_repo_name, check_terms
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 
 CARD = "README.md"
@@ -80,6 +80,7 @@ def push_folder(
         # what is looked through is what is sent: a copy, links followed, which nobody adds to in between
         staged = Path(work) / "staged"
         shutil.copytree(folder, staged, ignore=shutil.ignore_patterns(*LEFT_AT_HOME))
+        check_repo_name(repo_id, staged)
         _look_through(staged, folder, permission)
         tag = pin(staged, repo_id)
         names = sorted(str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file())

@@ -19,7 +19,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGE_DIR = PYPROJECT["tool"]["setuptools"]["package-dir"]
 MAPPED = {name: folder for name, folder in PACKAGE_DIR.items() if folder != "."}
 IN_CHECKOUT = ["train.py", "model_card.md", "LICENSE"]
-SUFFIXES = {".py", ".yaml", ".json", ".png", ".txt"}
+SUFFIXES = {".py", ".yaml", ".json", ".png", ".txt", ".js", ".css"}
 EXTRAS = ("sklearn", "skimage", "matplotlib", "tensorboard", "datasets", "evaluate", "peft")
 
 

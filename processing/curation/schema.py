@@ -1,11 +1,11 @@
-"""What curation reads and writes. An answer is made of sentence numbers, so the text of a triplet is the report's own."""
+"""What curation reads and writes. An answer is made of sentence numbers, so a triplet's text is the report's own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, Protocol, get_args
 
-# Why a sentence belongs to no part. `unassigned` speaks of the films and of no part that was filmed, or of none that is
-# known; it is a reason to look, the others are not.
+# Why a sentence belongs to no part. `unassigned` speaks of the films and of no part that was filmed, or of none that
+# is known; it is a reason to look, the others are not.
 Reason = Literal["history", "comparison", "technique", "irrelevant", "heading", "unassigned"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -38,8 +38,27 @@ class Sentence:
     start: int
     end: int
     text: str
-    section: str | None = None  # history, comparison, technique, findings, impression, or None where no heading says it
+    section: str | None = (
+        None  # history, comparison, technique, findings, impression, or None where no heading says it
+    )
     heading: bool = False
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the answers about a study have cost. An answer out of the cache counts as it did when it was given."""
+
+    answers: int = 0  # of the model
+    invalid: int = 0  # of these: no JSON, or JSON of another form
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    ungrounded: int = 0  # sentences of free text that the report does not have; they were dropped
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+NOTHING = Spent()
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,7 @@ class Assignment:
     of_part: Mapping[str, tuple[int, ...]]  # FilmedPart.name -> sentence numbers, ascending; a key for every part
     dropped: Mapping[int, Reason]  # every sentence that stands under no part
     confidence: Mapping[str, float] = field(default_factory=dict)  # by part, 0 to 1; the engine's own, uncalibrated
+    spent: Spent = NOTHING
 
 
 @dataclass(frozen=True)
@@ -72,6 +92,10 @@ class Engine(Protocol):
 
 class EngineError(RuntimeError):
     """An engine gave no usable answer, after all its retries; the message holds nothing of the report."""
+
+    def __init__(self, message: str, spent: Spent = NOTHING):
+        super().__init__(message)
+        self.spent = spent
 
 
 class AssignmentError(ValueError):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...configuration.data import DataConfig
+from ..curation.licences import models_in
 from .sample import Sample
 
 
@@ -69,6 +70,8 @@ class Captions:
             # templates do not count: they are ways to say one caption
             "captions": len({self.caption(sample) for sample in samples}),
             "captions_from_text": len(texts),
+            # models that assigned those texts to films: their licences go with what is trained on them
+            "curated_with": [list(one) for one in models_in(sample.row for sample in samples if sample.text in texts)],
         }
 
     def _broader_than(self, name: str) -> list[str]:

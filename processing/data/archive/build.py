@@ -4,18 +4,14 @@ The plan follows from the source, the settings and the key alone: which image li
 workers or on what was done before. So a build that was killed goes on, and ends with the same bytes.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,10 +27,11 @@ from .identity import key_check, pseudonym, read_key
 from .picture import PictureSettings
 from .shard import features, write_shard
 from .sources import Row, rows_of
+from .unfinished import alone, end_with, same_as_before, write_whole
 
 SPLITS = ("train", "validation", "test")
 WORK, DONE = "unfinished", "finished"  # in the private folder; both gone when the build is done
-FORMAT = 1  # of the shards: another number means that an older build cannot go on
+FORMAT = 2  # of the shards: another number means that an older build cannot go on
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def build(
     shutil.rmtree(private / DONE, ignore_errors=True)
     work.mkdir(exist_ok=True)
     key = read_key(private / "key")
-    with _alone(work):
+    with alone(work):
         rows, refused = rows_of(source)
         _name_patients(rows, key)
         quarantined = [{"file": row["name"], "reason": row["set_aside"]} for row in rows if row["set_aside"]]
@@ -92,7 +89,8 @@ def build(
             first = (quarantined or refused)[0]
             raise ValueError(f"{source} has no image to build from; the first: {first['file']}: {first['reason']}")
         plan = _plan(used, settings, key)
-        _same_build(work, {"format": FORMAT, **asdict(settings), "key": key_check(key), "source": _hash(used)})
+        now = {"format": FORMAT, **asdict(settings), "key": key_check(key), "source": _hash(used)}
+        same_as_before(work, now, "build")
         (out / "data").mkdir(parents=True, exist_ok=True)
         for left in (out / "data").glob(".*"):  # by a worker that was killed while writing
             left.unlink()
@@ -104,9 +102,9 @@ def build(
             (private, "quarantine", quarantined),
             (out, "near_duplicates", alike),
         ):
-            _write(folder / f"{name}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-        _write(out / "README.md", card(summary, features()))
-        _write(out / "build.json", json.dumps(summary, indent=1) + "\n")
+            write_whole(folder / f"{name}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        write_whole(out / "README.md", card(summary, features()))
+        write_whole(out / "build.json", json.dumps(summary, indent=1) + "\n")
         if report is not None:
             report(summary)
         # one step, so that a kill leaves either all that a next run checks or none of it
@@ -166,7 +164,7 @@ def _write_all(
     running: dict[Future, int] = {}
     # spawned, not forked: the caller may have threads
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),)) as pool:
         while True:
             while len(running) < 2 * workers and (job := next(jobs, None)) is not None:
                 running[pool.submit(write_shard, *arguments(*job))] = len(job[1])
@@ -222,6 +220,7 @@ def _gathered(
         "quarantined": len(quarantined),
         "quarantined_by_reason": dict(Counter(one["reason"] for one in quarantined)),
         "annotation_not_stated": sum(row["burned_in"] == "NOT STATED" for row in rows),
+        "curated": _curated(images),
         "near_duplicates": len(alike),
         "near_duplicates_across_splits": sum(
             images[pair.first]["split"] != images[pair.second]["split"] for pair in pairs
@@ -235,6 +234,14 @@ def _gathered(
     return summary, skipped, alike
 
 
+def _curated(images: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Who assigned the texts, where that is known: engine, model, its licence, and to how many images."""
+    names = ("curation_engine", "curation_model", "curation_licence")
+    counted = Counter(tuple(one[name] for name in names) for one in images if one["curation_engine"])
+    keys = ("engine", "model", "licence", "images")
+    return [dict(zip(keys, (*said, count), strict=True)) for said, count in counted.most_common()]
+
+
 def _shown(image: dict[str, Any], name: str) -> str:
     if name != "age":
         return str(image[name]) if image[name] is not None else "not stated"
@@ -246,33 +253,6 @@ def _shown(image: dict[str, Any], name: str) -> str:
     )
 
 
-@contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Two builds of one folder would write each other's files; the lock goes with the process, however it ends."""
-    with (work / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(
-                f"{work} belongs to another process, which is building; wait for it, or stop it"
-            ) from error
-        yield
-
-
-def _same_build(work: Path, now: dict[str, Any]) -> None:
-    """Refuses to go on with a build of something else."""
-    path = work / "settings.json"
-    if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        other = sorted(name for name in now if json.loads(json.dumps(now[name])) != before.get(name))
-        if other:
-            raise ValueError(
-                f"{work} is an unfinished build with other {', '.join(other)}; go on with those, name another folder, "
-                "or delete it"
-            )
-    _write(path, json.dumps(now) + "\n")
-
-
 def _hash(rows: Sequence[Row]) -> str:
     total = hashlib.sha256()
     for row in rows:
@@ -280,20 +260,3 @@ def _hash(rows: Sequence[Row]) -> str:
         fields = {key: row[key] for key in row if key != "file"} | {"size": size}
         total.update(json.dumps(fields, sort_keys=True).encode())
     return total.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
-
-
-def _end_with(parent: int) -> None:
-    """A worker whose build was killed would wait for work for ever."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

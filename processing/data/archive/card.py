@@ -1,9 +1,11 @@
 """The card of built shards: what they are, how they were made, and what nobody has checked."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
+from ...curation.licences import CuratedWith, what_is_asked
 from ..official.terms import Terms, all_terms
 
 LIMITS = """\
@@ -25,6 +27,19 @@ def said_of(terms: Terms | None) -> str:
         f"Source: {terms.title}. Licence: {terms.licence}; {terms.terms}. May be sent to a remote server: "
         f"{terms.may_send_to_remote}. Weights trained on it may be published: {terms.may_publish_weights}.{made_from}"
     )
+
+
+def _curated(curated: Sequence[dict[str, Any]]) -> str:
+    """Who assigned the texts, and what that asks of a model that learns from them; nothing where nobody says."""
+    if not curated:
+        return ""
+    lines = ["", "Texts were assigned to the films of a study by `pedclip curate`:", ""]
+    for one in curated:
+        who = "rules, no model" if one["model"] is None else f"{one['model']}, licence {one['licence']}"
+        lines.append(f"- {who}: {one['images']:,} images")
+    used = [CuratedWith(one["model"], one["licence"] or "unknown") for one in curated if one["model"]]
+    wants = what_is_asked(used)
+    return "\n".join([*lines, *(["", *wants] if wants else []), ""])
 
 
 def card(summary: dict[str, Any], features: Any) -> str:
@@ -58,7 +73,7 @@ Radiographs with their texts and labels, built by `pedclip data build`. Load wit
 name the folder as `data.path` of a PedCLIP recipe.
 
 {said_of(terms)}
-
+{_curated(summary["curated"])}
 {table}
 
 Body parts, as the source names them: {parts}.

@@ -35,6 +35,10 @@ COLUMNS = {
     "original_height": "int32",
     "bits": "int32",
     "window": "string",
+    "curation_engine": "string",
+    "curation_model": "string",
+    "curation_licence": "string",
+    "curation_prompts": "string",
 }
 
 
@@ -64,7 +68,8 @@ def write_shard(
     parquet.write_table(table, new, row_group_size=ROWS_IN_A_GROUP, compression=compression, use_dictionary=False)
     os.replace(new, target)
     facts = ("body_part", "age_months", "sex", "view", "year", "patient_id", "image_id", "window", "thumbnail")
-    about = {"rows": [{name: one[name] for name in facts} for one in made], "skipped": skipped}
+    facts += ("curation_engine", "curation_model", "curation_licence")
+    about = {"rows": [{name: one.get(name) for name in facts} for one in made], "skipped": skipped}
     new = sidecar.with_name(f".{sidecar.name}.{os.getpid()}")
     new.write_text(json.dumps(about), encoding="utf-8")
     os.replace(new, sidecar)

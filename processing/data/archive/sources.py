@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ...curation.licences import curation_of
 from ...dicom_pedclip import UnreadableImageError, is_dicom
 from ..metadata import list_of_names, text_or_none
 from .headers import OLDEST, SEXES, clean, months_of_age, row_of_header, year_of
@@ -132,6 +133,7 @@ def _row_of_manifest(raw: Mapping[str, Any], file: Path, name: str) -> Row:
         "text": text("text") or text("report"),
         "findings": [clean(name) for name in list_of_names(raw.get("findings"))],
         "split": text("split"),
+        **{column: text_or_none(told) for column, told in curation_of(raw).items()},
         "burned_in": "not stated",
         "set_aside": None,
     }

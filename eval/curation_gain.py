@@ -1,0 +1,338 @@
+"""Triplets against whole reports, what the paper's curation is for, in small and on phantom films.
+
+    python -m pedclip.eval.curation_gain runs/triplets
+
+Draws studies of two or three body parts, curates them by the rules as `pedclip curate` does, and trains the same model
+on the same films twice for each seed: once on the text of each film's own part, once on the whole report of its study.
+Two runs at a time, a thread each; run again, it goes on. The design is configuration/recipes/triplets_design.yaml,
+fixed before the first run. OUT/results.json has the differences on unseen patients, whichever arm is better, and so
+has the page that --page names. The films are generated: the numbers say nothing about medicine.
+"""
+
+# Shapes: N test films, C body parts
+import argparse
+import dataclasses
+import hashlib
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pyarrow import parquet
+
+from ..configuration.data import DataConfig
+from ..configuration.training import TrainConfig, load_recipe
+from ..processing.curation.run import RunSettings, curate
+from ..processing.curation.studies import read_studies
+from ..processing.data.folder import read_folder
+from ..processing.data.sample import Sample
+from ..processing.phantom.folder import FolderSettings, whole_or_not, write_folder
+from .ablation_runs import answers, training_facts
+from .ablation_statistics import MEAN, metrics_of
+from .classification import log_odds
+from .embeddings import ModelUnderTest, load_model
+from .experiment import EVALUATION, film_settings, remember, run_at_once, train_as_process, write_json
+from .prompt_classification import logits_of
+from .prompts import question_file, questions
+from .statistics import RESAMPLES, Metric, auc_metric, estimate, mean_of, paired_difference
+from .tasks import provenance
+
+DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "triplets_design.yaml"
+FIELDS = ("recipe", "seeds", "arms", "parts", "films")
+FILMS, CURATED = "films", "curated"
+TRIPLETS, REPORTS = ARMS = ("triplets", "reports")
+BODY_PART = "body part"
+MARKS = ("<!-- results: eval/curation_gain.py -->", "<!-- end of results -->")
+NOTE = (
+    "Phantom films are generated from geometric solids, and their reports from templates. These numbers compare two "
+    "ways of using a report under one budget; they say nothing about medicine."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm}-{self.seed}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """The whole experiment."""
+
+    recipe: Path
+    seeds: Sequence[int]
+    arms: Sequence[str]
+    parts: Sequence[str]
+    films: FolderSettings
+
+    def __post_init__(self):
+        if tuple(self.arms) != ARMS:
+            raise ValueError(
+                f"arms is {list(self.arms)}; it is {list(ARMS)}, and their difference is the first's lead"
+            )
+        if len(set(self.seeds)) < max(len(self.seeds), 1):
+            raise ValueError(f"seeds is {list(self.seeds)}; name at least one, and each once")
+        if sorted(self.parts) != sorted(self.films.clinic.parts):
+            raise ValueError(
+                f"parts is {list(self.parts)}; it names the parts of the films' clinic, no more and no less"
+            )
+
+    def training(self) -> TrainConfig:
+        return load_recipe(self.recipe)
+
+    def runs(self) -> list[Run]:
+        """Seed by seed, so that an experiment that was stopped has both arms of its first seeds."""
+        return [Run(arm, seed) for seed in self.seeds for arm in self.arms]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, without a path of this machine; the questions by their hash."""
+        training = dataclasses.asdict(self.training())
+        training["data"].pop("path")
+        training.pop("output")
+        asked = hashlib.sha256(question_file(training["questions"]).read_bytes()).hexdigest()
+        own = {"recipe": self.recipe.name, "training": training, "questions_sha256": asked}
+        return json.loads(json.dumps(dataclasses.asdict(self) | own))
+
+
+def load_design(path: Path) -> Design:
+    """Reads a design; an unknown or missing key is an error. The recipe that it names lies beside it."""
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict) or set(values) != set(FIELDS):
+        given = sorted(values) if isinstance(values, dict) else values
+        raise ValueError(f"{path.name} has {given}; a design has the keys {', '.join(FIELDS)}, no more and no less")
+    films = film_settings(values["films"], path.name)
+    return Design(path.parent / values["recipe"], values["seeds"], values["arms"], values["parts"], films)
+
+
+def compare_arms(design: Design, out: Path) -> dict[str, Any]:
+    """Runs what is not finished and returns the whole result, which stands in OUT/results.json too."""
+    remember(design.to_dict(), out)
+    write_folder(out / FILMS, design.films)
+    texts = write_arms(out)
+    results = run_at_once(design.runs(), lambda run: run_one(design, run, out), "Triplets and reports")
+
+    test = test_films(design, out)
+    found = {
+        "note": NOTE,
+        "data_set": "pedclip/phantom (synthetic)",
+        "kind": ", ".join(sorted({one["kind"] for one in results})),
+        "difference": f"{TRIPLETS} less {REPORTS}",
+        **summary(design, results, [film.patient_id for film in test], [str(film.body_part) for film in test]),
+        "texts": texts,
+        "films": {
+            "test": dict(Counter(film.body_part for film in test)),
+            "test_patients": len({film.patient_id for film in test}),
+        },
+        "runs": [{key: one[key] for key in one if key not in ("predictions", BODY_PART)} for one in results],
+        "design": design.to_dict(),
+        **provenance(test, 0, RESAMPLES),
+    }
+    write_json(out / "results.json", found)
+    return found
+
+
+def write_arms(out: Path) -> dict[str, Any]:
+    """Both arms' folders: the same films for training and validation, with other texts. Returns what is in them.
+
+    A film whose part gets no text from curation is left out of both, and counted.
+    """
+    facts = out / "texts.json"
+    if facts.is_file():
+        return json.loads(facts.read_text(encoding="utf-8"))
+    rows = [row for row in _rows(out / FILMS / "metadata.jsonl") if row["split"] != "test"]
+    reports = {study["study_id"]: study["report"] for study in _rows(out / FILMS / "studies.jsonl")}
+    if not (out / CURATED / "summary.json").is_file():
+        columns = ("study_id", "patient_id", "body_part", "laterality", "file_name")
+        source = [{**{name: row[name] for name in columns}, "report": reports[row["study_id"]]} for row in rows]
+        _write_rows(out / FILMS / "source.jsonl", source)
+        settings = RunSettings(dataset="phantom", workers=1)
+        curate(read_studies(out / FILMS / "source.jsonl"), out / CURATED, settings)
+    triplets = {
+        Path(row["file_name"]).name: row["text"]
+        for row in parquet.read_table(out / CURATED / "triplets.parquet", columns=["file_name", "text"]).to_pylist()
+    }
+    kept = [row for row in rows if Path(row["file_name"]).name in triplets]
+    texts = {
+        TRIPLETS: [triplets[Path(row["file_name"]).name] for row in kept],
+        REPORTS: [reports[row["study_id"]] for row in kept],
+    }
+    for arm in ARMS:
+        folder = out / f"{FILMS}-{arm}"
+        if not folder.is_dir():
+            with whole_or_not(folder) as new:
+                lines = [{**row, "text": text} for row, text in zip(kept, texts[arm], strict=True)]
+                _write_rows(new / "metadata.jsonl", lines)
+                (new / "images").symlink_to(Path("..", FILMS, "images"))
+    found = {
+        "films": {split: sum(row["split"] == split for row in kept) for split in ("train", "validation")},
+        "left_out": len(rows) - len(kept),
+        "words_a_text": {arm: round(float(np.mean([len(text.split()) for text in texts[arm]])), 1) for arm in ARMS},
+        "same_as_the_truth": round(
+            float(np.mean([text == row["text"] for text, row in zip(texts[TRIPLETS], kept, strict=True)])), 4
+        ),
+    }
+    write_json(facts, found)
+    return found
+
+
+def run_one(design: Design, run: Run, out: Path) -> dict[str, Any]:
+    """The result of a run, from OUT/NAME/result.json where it is finished already."""
+    folder = out / run.name
+    file = folder / "result.json"
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    changed = {"output": str(folder), "seed": run.seed, "data.path": str(out / f"{FILMS}-{run.arm}")}
+    train_as_process(design.recipe, changed, folder)
+    with EVALUATION:
+        asked = questions(question_file(design.training().questions))
+        findings = {name: one for name, one in asked.items() if one.column == "findings"}
+        data = data_of(design, out)
+        tested = load_model(folder / "hub")
+        test = test_films(design, out)
+        result = {
+            **dataclasses.asdict(run),
+            "name": run.name,
+            **training_facts(folder, tested),
+            **answers(tested, test, data, findings, design.parts),
+            BODY_PART: body_part_scores(tested, test, data, asked["body-part"], design.parts),
+        }
+    write_json(file, result)
+    return result
+
+
+def body_part_scores(
+    tested: ModelUnderTest, test: Sequence[Sample], data: DataConfig, question: Any, parts: Sequence[str]
+) -> dict[str, Any]:
+    """{part: (N,) log odds that a test film shows it}, in the order of the test split."""
+    images = tested.embed_images(test, data)
+    logits = logits_of(tested, images, question, list(range(len(test))), parts, data)
+    return {part: np.round(column, 5).tolist() for part, column in zip(parts, log_odds(logits).T, strict=True)}
+
+
+def summary(
+    design: Design,
+    results: Sequence[Mapping[str, Any]],
+    patients: Sequence[str],
+    truth: Sequence[str],
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """By what is measured: each arm's mean over seeds, and the paired difference.
+
+    `patients` and `truth`, the body part, are of the test films (N,).
+
+    Intervals are over patients, with the models as they are; how another seed would differ is shown by `seeds`, one
+    value each, and is not in the interval.
+    """
+    metrics: dict[tuple[str, int], dict[str, Metric]] = {}
+    for one in results:
+        by_part = [auc_metric(np.array(truth) == part, one[BODY_PART][part]) for part in design.parts]
+        metrics[one["arm"], one["seed"]] = {**metrics_of(one, design.parts), BODY_PART: mean_of(by_part)}
+
+    def plain(metric: Metric) -> float:
+        return float(metric(np.ones((1, len(patients))))[0])
+
+    found: dict[str, Any] = {}
+    for shown in (MEAN, *design.parts, BODY_PART):
+        arms = {arm: [metrics[arm, seed][shown] for seed in design.seeds] for arm in design.arms}
+        values = {
+            arm: estimate(mean_of(ours), patients, resamples).to_dict() | {"seeds": [plain(one) for one in ours]}
+            for arm, ours in arms.items()
+        }
+        lead = paired_difference(mean_of(arms[TRIPLETS]), mean_of(arms[REPORTS]), patients, resamples).to_dict()
+        pairs = zip(arms[TRIPLETS], arms[REPORTS], strict=True)
+        lead["seeds"] = [plain(ours) - plain(theirs) for ours, theirs in pairs]
+        found["finding " + shown if shown != BODY_PART else shown] = {**values, "difference": lead}
+    return {"auc": found}
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """What was found, as lines."""
+    lines = [f"{'AUC on unseen patients':<24}" + "".join(f"{name:<36}" for name in (*ARMS, "difference"))]
+    for name, found in result["auc"].items():
+        cells = []
+        for column in (*ARMS, "difference"):
+            sign = "+" if column == "difference" else ""
+            seeds = " ".join(f"{value:{sign}.3f}" for value in found[column]["seeds"])
+            cells.append(f"{shown(found[column], sign)} [{seeds}]")
+        lines.append(f"{name:<24}" + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def shown(found: Mapping[str, Any], sign: str = "") -> str:
+    """0.981 (0.975 to 0.987)"""
+    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+
+
+def filled(page: str, result: Mapping[str, Any]) -> str:
+    """The page of the documentation with the table between its marks."""
+    before, begin, rest = page.partition(f"{MARKS[0]}\n")
+    _, end, after = rest.partition(MARKS[1])
+    if not begin or not end:
+        raise ValueError(f"the page lacks {MARKS[0]} or {MARKS[1]}")
+    lines = ["| AUC on unseen patients | triplets | whole reports | difference | by seed |", "|---|---|---|---|---|"]
+    for name, found in result["auc"].items():
+        cells = [shown(found[arm]) for arm in ARMS] + [shown(found["difference"], "+")]
+        seeds = ", ".join(f"{value:+.3f}" for value in found["difference"]["seeds"])
+        lines.append(f"| {' | '.join([name, *cells, seeds])} |")
+    texts, films = result["texts"], result["films"]
+    longest = {arm: max(one["seconds"] for one in result["runs"] if one["arm"] == arm) for arm in ARMS}
+    facts = (
+        f"{texts['films']['train']:,} training films, {texts['left_out']} left out of both arms because the rules "
+        f"gave their part no text; {sum(films['test'].values()):,} test films of {films['test_patients']:,} patients. "
+        f"Words a text: {texts['words_a_text'][TRIPLETS]} and {texts['words_a_text'][REPORTS]}. "
+        f"{texts['same_as_the_truth']:.1%} of the triplets' texts are the truth's, to the letter. "
+        f"{result['runs'][0]['steps']:,} steps a run; the longest took {longest[TRIPLETS] / 60:.1f} and "
+        f"{longest[REPORTS] / 60:.1f} minutes."
+    )
+    return f"{before}{begin}{chr(10).join(lines)}\n\n{facts}\n{end}{after}"
+
+
+def data_of(design: Design, out: Path) -> DataConfig:
+    return dataclasses.replace(design.training().data, path=str(out / FILMS))
+
+
+def test_films(design: Design, out: Path) -> list[Sample]:
+    return read_folder(data_of(design, out), split="test", need_caption=False)
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _write_rows(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of the runs")
+    parser.add_argument(
+        "--design", type=Path, default=DESIGN, help="instead of configuration/recipes/triplets_design.yaml"
+    )
+    parser.add_argument("--page", type=Path, metavar="FILE", help="page of the documentation to bring up to date")
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        results = compare_arms(load_design(args.design), args.out)
+        if args.page is not None:
+            args.page.write_text(filled(args.page.read_text(encoding="utf-8"), results), encoding="utf-8")
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"pedclip.eval.curation_gain: {error}", file=sys.stderr)
+        return 2
+    print(table(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What experiments of several runs share: a design that stays, films, trainings as processes, two at a time."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any, Protocol, TypeVar
+
+import torch
+from tqdm.auto import tqdm
+
+from ..configuration.data import SplitsConfig
+from ..processing.phantom.folder import FolderSettings
+from ..processing.phantom.study import Clinic
+
+EVALUATION = Lock()  # models are opened one at a time: transformers changes global state meanwhile
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+AT_ONCE = 2  # runs, a thread each
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Job = TypeVar("Job", bound=Named)
+
+
+def remember(now: Mapping[str, Any], out: Path) -> None:
+    """Writes OUT/design.json before the first run; afterwards any other design is an error, and nothing is changed."""
+    file = out / "design.json"
+    if file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        if differing := sorted(_differing(before, now)):
+            raise ValueError(
+                f"{out} was begun with another design (it differs in {', '.join(differing)}), and runs of two designs "
+                "cannot be compared; put the recipe back, or name another folder"
+            )
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+    new.replace(file)
+
+
+def film_settings(values: Mapping[str, Any], name: str) -> FolderSettings:
+    """The `films` of a design; `name` is the design's, for the error about an unknown key."""
+    films = dict(values)
+    clinic: dict[str, Any]
+    clinic = {key: tuple(value) if isinstance(value, list) else value for key, value in films.pop("clinic").items()}
+    try:
+        return FolderSettings(clinic=Clinic(**clinic), splits=SplitsConfig(**films.pop("splits")), **films)
+    except TypeError as error:  # a key that the dataclass does not have
+        raise ValueError(f"{name}, films: {error}") from error
+
+
+def train_as_process(recipe: Path, changed: Mapping[str, Any], folder: Path) -> None:
+    """`python -m pedclip.train` on one thread, with values of the recipe changed; it resumes by itself.
+
+    Its words go to FOLDER/log.txt. Raises RuntimeError with the last of them where it fails.
+    """
+    command = [sys.executable, "-m", "pedclip.train", str(recipe)]
+    command += [word for key, value in changed.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    log = folder / "log.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as said:
+        done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, stdout=said, stderr=subprocess.STDOUT)
+    if done.returncode:
+        with log.open(encoding="utf-8") as said:
+            last = " ".join("".join(deque(said, maxlen=3)).split())[-300:]
+        raise RuntimeError(
+            f"the training of {folder.name} ended with {done.returncode} ({last}); see {log}, and run again"
+        )
+
+
+def run_at_once(jobs: Sequence[Job], do: Callable[[Job], dict[str, Any]], what: str) -> list[dict[str, Any]]:
+    """`do` of every job, AT_ONCE at a time, in the jobs' order. After a failure no further job is begun."""
+    torch.set_num_threads(1)  # of each evaluation: a training goes on beside it
+    stopped = Event()
+
+    def begin(job: Job) -> dict[str, Any]:
+        if stopped.is_set():
+            raise RuntimeError(f"{job.name} was not begun, since another run had failed")
+        try:
+            return do(job)
+        except BaseException:
+            stopped.set()
+            raise
+
+    with ThreadPoolExecutor(AT_ONCE) as pool, tqdm(total=len(jobs), unit="run", desc=what) as bar:
+        futures = [pool.submit(begin, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                future.result()  # the first failure is the one that is told
+                bar.update()
+        finally:
+            stopped.set()
+        return [future.result() for future in futures]
+
+
+def write_json(file: Path, value: Any) -> None:
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    new.replace(file)
+
+
+def _differing(before: Any, now: Any, where: str = "") -> list[str]:
+    """The places where two nested mappings differ, as `training.epochs`."""
+    if isinstance(before, dict) and isinstance(now, Mapping):
+        found = []
+        for key in {*before, *now}:
+            found += _differing(before.get(key), now.get(key), f"{where}.{key}" if where else key)
+        return found
+    return [] if before == now else [where]

@@ -1,0 +1,164 @@
+"""A language model as an engine: asks the two steps, keeps every answer, and asks again where one is no answer.
+
+What the model is and where it runs is a Chat: a server (server.py) or a model in this process (local.py).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Protocol, TypeVar
+
+from ..answers import AnswerError, assignment_of, kinds_in, parts_in, texts_in
+from ..asking import FINDING, Prompts, Question, ask_kinds, ask_parts, ask_relevant_text, ask_text_of_parts
+from ..grounding import grounded
+from ..schema import NOTHING, Assignment, AssignmentError, EngineError, Provenance, Reason, Sentence, Spent, Study
+from .cache import AnswerCache, Reply, key_of
+
+Parsed = TypeVar("Parsed")
+
+
+class Chat(Protocol):
+    """Whoever completes a conversation. It is entered before it is asked, and left at the end."""
+
+    model: str
+    licence: str  # of the model, as the Hub spells it
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What of its settings can change an answer."""
+
+    async def complete(self, question: Question, attempt: int) -> Reply:
+        """The answer; `attempt` counts from 0, and a later one may be drawn instead of the likeliest.
+
+        Raises EngineError where this question cannot be answered, and OSError where nobody answers any more.
+        """
+
+    async def __aenter__(self) -> "Chat": ...
+    async def __aexit__(self, *error: object) -> None: ...
+
+
+@dataclass
+class Conversation:
+    """One study's questions so far."""
+
+    spent: Spent = NOTHING
+
+
+class LanguageEngine:
+    """Asks a Chat what the sentences speak of, by number or, with prompts of that mode, in free text."""
+
+    def __init__(self, name: str, chat: Chat, prompts: Prompts, cache: AnswerCache | None = None, attempts: int = 3):
+        if not 1 <= attempts <= 20:
+            raise ValueError(f"attempts is {attempts}; a model is asked 1 to 20 times for a valid answer")
+        self.chat, self.prompts, self.cache, self.attempts = chat, prompts, cache, attempts
+        self.provenance = Provenance(name, chat.model, chat.licence, prompts.version)
+        self._on_their_way: dict[bytes, asyncio.Task[Reply]] = {}
+
+    async def assign(self, study: Study, sentences: Sequence[Sentence]) -> Assignment:
+        """The assignment of a study's sentences. EngineError where no attempt gave a valid answer."""
+        conversation = Conversation()
+        step = self._by_numbers if self.prompts.mode == "numbers" else self._by_text
+        try:
+            assignment = await step(study, sentences, conversation)
+        except AssignmentError as error:
+            raise EngineError(str(error), conversation.spent) from error
+        return replace(assignment, spent=conversation.spent + assignment.spent)
+
+    async def _by_numbers(self, study: Study, sentences: Sequence[Sentence], conversation: Conversation) -> Assignment:
+        dropped: dict[int, Reason] = {one.number: "heading" for one in sentences if one.heading}
+        asked = [one for one in sentences if not one.heading]
+        sure: dict[str, float] = {}
+        kinds: dict[int, str] = {}
+        if asked:
+            question = ask_kinds(self.prompts, study, asked)
+            all_kinds = self.prompts.words["kinds"]
+            kinds, sure = await self._answer(question, conversation, lambda text: kinds_in(text, asked, all_kinds))
+        # a kind of the prompts other than `finding` is a reason of the schema; `checked` makes sure of it
+        dropped |= {number: kind for number, kind in kinds.items() if kind != FINDING}  # type: ignore[misc]
+        left = [one for one in asked if kinds[one.number] == FINDING]
+        parts: dict[int, tuple[str, ...]] = {}
+        if left:
+            question = ask_parts(self.prompts, study, left)
+            parts, sure_of_part = await self._answer(question, conversation, lambda text: parts_in(text, left, study))
+            sure = {key: chance * sure.get(key, 1.0) for key, chance in sure_of_part.items()}
+        assignment = assignment_of(study, sentences, dropped, parts)
+        confidence = {
+            name: round(fmean(sure[str(number)] for number in numbers), 4)
+            for name, numbers in assignment.of_part.items()
+            if numbers and all(str(number) in sure for number in numbers)
+        }
+        return replace(assignment, confidence=confidence)
+
+    async def _by_text(self, study: Study, sentences: Sequence[Sentence], conversation: Conversation) -> Assignment:
+        question = ask_relevant_text(self.prompts, study, study.report)
+        found, _ = await self._answer(question, conversation, lambda text: texts_in(text, ["report"]))
+        relevant = grounded(found["report"], sentences)
+        names = [part.name for part in study.parts]
+        of_part: dict[str, tuple[int, ...]] = dict.fromkeys(names, ())
+        ungrounded = relevant.ungrounded
+        if relevant.numbers:
+            by_number = {one.number: one for one in sentences}
+            report = " ".join(by_number[number].text for number in relevant.numbers)
+            question = ask_text_of_parts(self.prompts, study, report)
+            texts, _ = await self._answer(question, conversation, lambda text: texts_in(text, names))
+            for name in names:
+                held = grounded(texts[name], [by_number[number] for number in relevant.numbers])
+                of_part[name] = held.numbers
+                ungrounded += held.ungrounded
+        kept = {number for numbers in of_part.values() for number in numbers}
+        # the mode does not say why it leaves a sentence out: what the first call removed is `irrelevant`
+        dropped: dict[int, Reason] = {
+            one.number: "heading" if one.heading else "unassigned" if one.number in relevant.numbers else "irrelevant"
+            for one in sentences
+            if one.number not in kept
+        }
+        return Assignment(of_part, dropped, spent=Spent(ungrounded=ungrounded))
+
+    async def _answer(
+        self, question: Question, conversation: Conversation, parse: Callable[[str], Parsed]
+    ) -> tuple[Parsed, dict[str, float]]:
+        reason = ""
+        for attempt in range(self.attempts):
+            try:
+                reply = await self._reply(question, attempt)
+            except EngineError as error:
+                raise EngineError(str(error), conversation.spent) from error
+            conversation.spent += Spent(1, 0, reply.prompt_tokens, reply.completion_tokens)
+            try:
+                return parse(reply.text), dict(reply.certainty)
+            except AnswerError as error:
+                conversation.spent += Spent(invalid=1)
+                reason = str(error)
+        raise EngineError(f"no valid answer in {self.attempts} attempts; the last: {reason}", conversation.spent)
+
+    async def _reply(self, question: Question, attempt: int) -> Reply:
+        """From the cache, from the same question on its way, or from the model. It is kept before it is used."""
+        key = key_of(
+            {
+                "model": self.chat.model,
+                "settings": self.chat.settings,
+                "messages": question.messages,
+                "schema": question.schema,
+                "max_tokens": question.max_tokens,
+                "attempt": attempt,
+            }
+        )
+        if self.cache is not None and (kept := self.cache.reply(key)) is not None:
+            return kept
+        if key not in self._on_their_way:
+            task = asyncio.create_task(self._asked(key, question, attempt))
+            self._on_their_way[key] = task
+            task.add_done_callback(lambda done: self._on_their_way.pop(key))
+        return await asyncio.shield(self._on_their_way[key])
+
+    async def settle(self, seconds: float = 10.0) -> None:
+        """Waits a moment for answers on their way, which are paid for, so that they are kept."""
+        if self._on_their_way:
+            await asyncio.wait(self._on_their_way.values(), timeout=seconds)
+
+    async def _asked(self, key: bytes, question: Question, attempt: int) -> Reply:
+        reply = await self.chat.complete(question, attempt)
+        if self.cache is not None:
+            self.cache.keep(key, reply)
+        return reply

@@ -1,0 +1,384 @@
+"""One report, read from above: what was spoken of last, which heading rules, and so what each sentence speaks of."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .chapters import chapters
+from .cues import names_a_view, reason_of
+from .filmed import SURE, Filmed
+from .lexicon import Mention, Token, is_subtitle, is_title, mentions, tokens, unfit
+from .schema import Reason, Sentence, Study
+from .sides import OTHER_SIDE, Sided
+from .splitting import section_of
+
+LABEL = re.compile(r"\s*([^:;.]{1,60}?)\s*:\s+(?=\S)")
+ALL_PARTS = re.compile(
+    r"\b(?:all|each|every|both|either|neither|any of|none of|the (?:two|three|four)|these)\b (?:of )?(?:the |these )?"
+    r"(?:\w+ ){0,2}?(?:joint|part|region|study|studies|film|radiograph|x-?ray|view|area|site|image|examination|exam|"
+    r"body part)s?\b",
+    re.IGNORECASE,
+)
+EVERYWHERE = re.compile(
+    r"\b(?:no|without)\b.*\b(?:acute|focal|suspicious|aggressive|destructive|other|osseous|bony|bone|skeletal|fractures?)\b|"
+    r"\b(?:soft tissues|bone density|mineralization|mineralisation|osseous|bony|bones|skeleton)\b",
+    re.IGNORECASE,
+)
+BONES = re.compile(r"\b(?:bones?|osseous|bony|skelet\w+)\b", re.IGNORECASE)
+TRUNK = frozenset(("chest", "abdomen"))
+# "In the left knee, ...", "The chest shows ...": what is named there is where all the rest of the sentence lies.
+FRAME = re.compile(
+    r"(?:(?:in|on|at|for|regarding|concerning) [^,;:]{3,80}(?=,)|"
+    r"[^,;:]{3,80}?\b(?=(?:shows?|demonstrates?|reveals?|exhibits?|displays?)\b)|[^;:]{3,80}(?=: ))",
+    re.IGNORECASE,
+)
+NOT_IN_VIEW = re.compile(
+    r"\bnot (?:fully |completely |entirely )?(?:included|imaged|in view|covered|shown|filmed)\b|\boutside the", re.I
+)
+DENIES = re.compile(
+    r"\b(?:no|not|without|negative|normal|unremarkable|intact|clear|preserved|nil|absent|free of|within normal)\b",
+    re.IGNORECASE,
+)
+PLAIN = frozenset(  # words that tell nothing of a finding
+    "there which these those where about above below described findings finding small large moderate minor slight "
+    "severe marked minimal possible probable likely appearance appearances consistent compatible suggestive suggest "
+    "keeping with change changes evidence acute seen other study normal abnormality abnormal noted significant".split()
+)
+SIDE_TITLE = re.compile(
+    r"\W*(?:on )?(?:the )?(left|right|lt|rt|l|r)\b\.?(?:[- ](?:sided?|hand side))?\W*", re.IGNORECASE
+)
+
+
+@dataclass
+class _Place:
+    """What was spoken of last, since the section began."""
+
+    heading: frozenset[int] | None = None  # the parts of a heading that rules; empty: a part that was not filmed
+    current: frozenset[int] | None = None
+    inline: bool = False  # the heading stands before text on its line, and may rule that line alone
+    spoken: tuple[frozenset[int], ...] = ()  # all that was spoken of, in turn
+
+
+@dataclass
+class Answer:
+    parts: dict[int, tuple[frozenset[int], str]] = field(default_factory=dict)
+    dropped: dict[int, Reason] = field(default_factory=dict)
+
+
+class Walk:
+    """One report, read from above; the impression last, because it sums up what may stand below it."""
+
+    def __init__(self, study: Study, sentences: Sequence[Sentence]):
+        self.report = study.report
+        self.sentences = sentences
+        self.filmed = Filmed(study.parts)
+        self.found = Answer()
+        self.place = _Place()
+        self.later = False  # below "Signed by:" or "Recommendation:"
+        self.seen = False  # something above spoke of the films
+        self.memory: list[tuple[frozenset[str], frozenset[int]]] = []
+        several = len(study.parts) > 1
+        self.chapters = chapters(sentences, self._named, self.filmed.all) if several else {}
+
+    def answer(self) -> Answer:
+        runs: list[list[Sentence]] = [[]]
+        for sentence in self.sentences:
+            if sentence.heading and section_of(sentence.text) is not None:
+                runs.append([])
+            runs[-1].append(sentence)
+        for run in sorted(runs, key=lambda run: bool(run) and run[0].section == "impression"):
+            self._run(run)
+        return self.found
+
+    def _run(self, run: list[Sentence]) -> None:
+        chapter = self.chapters.get(run[0].number) if run else None
+        self.place, self.later = _Place(chapter, chapter), False
+        before: Sentence | None = None
+        for sentence in run:
+            if sentence.heading:
+                self.found.dropped[sentence.number] = "heading"
+                self._heading(sentence)
+            else:
+                self._sentence(sentence, before)
+            before = sentence
+            if sentence.section in ("findings", "impression"):
+                self.seen = True
+
+    def _heading(self, sentence: Sentence) -> None:
+        opens = section_of(sentence.text)
+        if opens is not None:
+            self.later = opens == "later"
+            return
+        parts = self._named(sentence.text)
+        if parts is None:
+            parts = self._side_named(sentence.text)
+        if parts is not None:
+            line_ends = self.report.find("\n", sentence.end)
+            rest = self.report[sentence.end : line_ends if line_ends >= 0 else len(self.report)]
+            self._rule(parts, inline=bool(rest.strip()))
+
+    def _rule(self, parts: frozenset[int], *, inline: bool) -> None:
+        """A heading's parts rule what follows; a title that names all of them rules nothing."""
+        whole = parts == self.filmed.all and len(parts) > 1
+        self.place.heading = None if whole else parts
+        self.place.current = None if whole else parts
+        self.place.inline = inline
+        self.place.spoken += (parts,)
+
+    def _named(self, text: str) -> frozenset[int] | None:
+        """The parts that a title names; empty where it names only others, None where it names none."""
+        words = tokens(text)
+        found = mentions(text, words)
+        if not found:
+            return None
+        sided = Sided(text, words, found)
+        parts: frozenset[int] = frozenset()
+        for mention in found:
+            side = sided.of(mention)
+            hit = self.filmed.find(mention.entry, side.side, frozenset())
+            if hit is None and not side.close:
+                hit = self.filmed.find(mention.entry, None, frozenset())
+            parts |= hit.parts if hit is not None else frozenset()
+        return parts
+
+    def _side_named(self, text: str) -> frozenset[int] | None:
+        """The parts below "RIGHT:", those of that side that are like what was spoken of."""
+        match = SIDE_TITLE.fullmatch(text)
+        if match is None:
+            return None
+        side = "left" if match[1].lower().startswith("l") else "right"
+        experts = {self.filmed.experts[n] for n in self.place.current or self.filmed.sided}
+        alike = frozenset(n for n in self.filmed.sided if self.filmed.experts[n] in experts)
+        return self.filmed.of_side(alike, side) or None
+
+    def _sentence(self, sentence: Sentence, before: Sentence | None) -> None:
+        text = " ".join(sentence.text.split())
+        reason = self._reason(sentence, text)
+        if reason is None and is_title(text):
+            self.found.dropped[sentence.number] = "technique" if names_a_view(text) else "heading"
+            parts = self._named(text)
+            if parts is not None:
+                self._rule(parts, inline=False)
+            return
+        if reason is not None:
+            self.found.dropped[sentence.number] = reason
+            return
+        self.seen = True
+        parts, how = self._parts(sentence, text, before)
+        if not parts:
+            self.found.dropped[sentence.number] = "unassigned"
+            return
+        self.found.parts[sentence.number] = (parts, how)
+        self.place.current = parts
+        self.place.spoken += (parts,)
+        if sentence.section != "impression" and not DENIES.search(text):
+            self.memory.append((_telling(text), parts))
+
+    def _reason(self, sentence: Sentence, text: str) -> Reason | None:
+        if self.later:
+            return "irrelevant"
+        if sentence.section in ("history", "comparison", "technique"):
+            return sentence.section  # type: ignore[return-value]
+        return reason_of(text, before_findings=sentence.section is None and not self.seen and not self._labelled(text))
+
+    def _labelled(self, text: str) -> bool:
+        label = LABEL.match(text)
+        return label is not None and is_title(label[1])
+
+    def _parts(self, sentence: Sentence, text: str, before: Sentence | None) -> tuple[frozenset[int], str]:
+        label = LABEL.match(text)
+        labelled = False
+        if label is not None and (is_title(label[1]) or SIDE_TITLE.fullmatch(label[1])):
+            named = self._named(label[1])
+            if named is None:
+                named = self._side_named(label[1])
+            if named is not None:
+                labelled = True
+                self._rule(named, inline=True)
+                if named == self.filmed.all and len(named) > 1:
+                    return named, "heading"
+                text = text[label.end() :]
+        line_of_all = EVERYWHERE.search(text) or (label is not None and is_subtitle(label[1]))
+        if line_of_all and not labelled and self.place.inline and self._begins_anew(sentence, before):
+            self.place.heading = self.place.current = None
+        words = tokens(text)
+        found = mentions(text, words)
+        sided = Sided(text, words, found)
+        found = [m for m in found if not sided.is_masked(words[m.first])]
+        telling = _without_outer_bones([m for m in found if not m.entry.weak], words) or found
+        if self.place.heading is not None:
+            answer = self._under_heading(self.place.heading, text, telling, sided, labelled)
+            if answer is not None:
+                return answer
+        elif telling:
+            frame = FRAME.match(text)
+            framed = [m for m in telling if frame and m.entry.name and words[m.last].end <= frame.end()]
+            hit = self._by_mentions(text, framed, telling, sided)
+            if hit is not None:
+                return hit
+        return self._unnamed(sentence, text, sided, before)
+
+    def _under_heading(
+        self, heading: frozenset[int], text: str, telling: list[Mention], sided: Sided, labelled: bool
+    ) -> tuple[frozenset[int], str] | None:
+        others: frozenset[int] = frozenset()
+        own: frozenset[int] = frozenset()
+        strange = False
+        hits = [
+            (mention, side := sided.of(mention), self._find(mention, side.side, side.close)) for mention in telling
+        ]
+        for mention, side, hit in hits:
+            if hit is None or hit[1] != "name":
+                continue
+            if hit[0] & heading:
+                own |= hit[0] if mention.both or side.side == "both" else hit[0] & heading
+            elif not (labelled and any(self.filmed.shows(n, mention.entry) for n in heading)):
+                others |= hit[0]
+        for mention, side, hit in hits:
+            if (hit is not None and hit[1] == "name") or any(self.filmed.shows(n, mention.entry) for n in others):
+                continue
+            showing = frozenset(n for n in heading if self.filmed.shows(n, mention.entry))
+            showing = self.filmed.of_side(showing, side.side) or (showing if not side.close else frozenset())
+            if showing:
+                own |= showing
+            elif hit is not None and hit[1] != "neighbour":
+                others |= hit[0]
+            elif mention.entry.name:
+                strange = True
+        if others and not own:
+            self.place.heading = None
+            return others, "name"
+        if own or others:
+            return own | others, "heading"
+        if strange and not NOT_IN_VIEW.search(text):
+            return frozenset(), "heading"
+        if not heading:
+            return heading, "heading"
+        sides = sided.told() - {"both"}
+        chosen = self.filmed.of_side(heading, next(iter(sides))) if len(sides) == 1 else heading
+        return chosen or heading, "heading"
+
+    def _find(self, mention: Mention, side: str | None, close: bool) -> tuple[frozenset[int], str] | None:
+        """The parts of one mention. A singular without a side is on the side that was spoken of."""
+        spoken_of = self.place.current or frozenset()
+        hit = self.filmed.find(mention.entry, side, spoken_of)
+        if hit is None and side is not None and not close:
+            hit = self.filmed.find(mention.entry, None, spoken_of)
+        if hit is None:
+            return None
+        parts = hit.parts
+        if side is None and len(parts) > 1 and not mention.both:
+            sides = {self.filmed.parts[n].laterality for n in spoken_of if n in self.filmed.sided}
+            same = parts & spoken_of
+            if same and len({self.filmed.experts[n] for n in parts}) == 1:
+                parts = same
+            elif len(sides) == 1:
+                parts = self.filmed.of_side(parts, next(iter(sides))) or parts
+        return parts, hit.how
+
+    def _by_mentions(
+        self, text: str, framed: list[Mention], telling: list[Mention], sided: Sided
+    ) -> tuple[frozenset[int], str] | None:
+        hits = []
+        frame: frozenset[int] = frozenset()
+        for mention in telling:
+            side = sided.of(mention)
+            hit = self._find(mention, side.side, side.close)
+            if hit is None:
+                continue
+            if mention in framed and hit[1] == "name":
+                frame |= hit[0]
+            elif any(self.filmed.shows(number, mention.entry) for number in frame):
+                continue
+            hits.append((mention, hit))
+        if hits:
+            for other in sided.left_over():
+                again = self.filmed.find(hits[0][0].entry, other, frozenset())
+                if again is not None and again.how == hits[0][1][1]:
+                    hits.append((hits[0][0], (again.parts, again.how)))
+            near = [hit for _, hit in hits if hit[1] != "neighbour"] or [hit for _, hit in hits]
+            parts = frozenset(part for numbers, _ in near for part in numbers)
+            return parts, min((how for _, how in near), key=SURE.__getitem__)
+        if all(mention.entry.weak for mention in telling) or NOT_IN_VIEW.search(text):
+            return None
+        return frozenset(), "name"
+
+    def _unnamed(
+        self, sentence: Sentence, text: str, sided: Sided, before: Sentence | None
+    ) -> tuple[frozenset[int], str]:
+        """The parts of a sentence that names no anatomy."""
+        everything = self.filmed.all
+        if len(everything) == 1:
+            return everything, "only"
+        if ALL_PARTS.search(text):
+            return everything, "all"
+        current = self.place.current
+        if sentence.section == "impression" and not DENIES.search(text):
+            remembered = self._remembered(text)
+            if remembered:
+                return remembered, "remembered"
+        if current is None:
+            sides = sided.told()
+            if len(sides) == 1 and "both" not in sides:
+                one_side = self.filmed.of_side(self.filmed.sided, next(iter(sides)))
+                if one_side:
+                    return one_side, "all"
+            return everything, "all"
+        current = self._fitting(text, current)
+        experts = {self.filmed.experts[n] for n in current}
+        alike = frozenset(n for n in everything if self.filmed.experts[n] in experts)
+        sides = sided.told()
+        if "both" in sides or {"left", "right"} <= sides:
+            return alike, "carried"
+        if OTHER_SIDE.search(text) and alike - current:
+            return alike - current, "carried"
+        if sides:
+            side = next(iter(sides))
+            same = self.filmed.of_side(alike, side)
+            return same or self.filmed.of_side(self.filmed.sided, side) or current, "carried"
+        spoken = frozenset().union(*self.place.spoken)
+        if self._begins_anew(sentence, before) and EVERYWHERE.search(text) and spoken == everything:
+            return everything, "all"
+        if BONES.search(text) and experts <= TRUNK and TRUNK.issuperset(self.filmed.experts):
+            return everything, "all"  # bones are no part of the chest's or the abdomen's own
+        return current, "carried"
+
+    def _fitting(self, text: str, current: frozenset[int]) -> frozenset[int]:
+        """What was spoken of last and can be meant: a knee has no diaphysis, a shaft no loose body."""
+        cannot = unfit(text)
+        if not cannot or not all(self.filmed.experts[n] in cannot for n in current):
+            return current
+        fits = frozenset(n for n in self.filmed.all if self.filmed.experts[n] not in cannot)
+        recent = (parts & fits for parts in reversed(self.place.spoken))
+        return next((parts for parts in recent if parts), fits) or current
+
+    def _begins_anew(self, sentence: Sentence, before: Sentence | None) -> bool:
+        return before is not None and not before.heading and "\n" in self.report[before.end : sentence.start]
+
+    def _remembered(self, text: str) -> frozenset[int]:
+        """The parts whose findings share most words with a sentence of the impression."""
+        told = _telling(text)
+        scores: dict[int, int] = {}
+        for words, parts in self.memory:
+            for part in parts:
+                scores[part] = max(scores.get(part, 0), len(words & told))
+        best = max(scores.values(), default=0)
+        return frozenset(part for part, score in scores.items() if score == best) if best else frozenset()
+
+
+def _telling(text: str) -> frozenset[str]:
+    return frozenset(token.word for token in tokens(text) if len(token.word) > 4 and token.word not in PLAIN)
+
+
+def _without_outer_bones(found: list[Mention], words: Sequence[Token]) -> list[Mention]:
+    """ "Supracondylar fracture of the humerus" speaks of the elbow: a bone that says whose end it is, is left out."""
+    kept = []
+    for at, mention in enumerate(found):
+        if len(mention.entry.tiers) > 1 and at and mention.bone_whole:
+            inner = found[at - 1]
+            between = [word.word for word in words[inner.last + 1 : mention.first]]
+            linked = not between or ("of" in between and len(between) <= 4)
+            if linked and set(inner.entry.tiers[0]) & set(mention.entry.tiers[1]):
+                continue
+        kept.append(mention)
+    return kept

@@ -1,0 +1,140 @@
+"""What a table of studies may look like, and what is listed and left out."""
+
+import csv
+import json
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from pedclip.processing.curation.studies import read_studies
+from pedclip.processing.phantom.dicom import write_dicom
+from pedclip.processing.phantom.study import studies_of
+
+REPORT = "The left knee is normal."
+
+
+def jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def parts_of(study):
+    return [
+        (part.name, part.expert, part.laterality, [name.rsplit("/", 1)[-1] for name in part.images])
+        for part in study.parts
+    ]
+
+
+def test_a_row_a_study_in_every_form(tmp_path):
+    both = [("L KNEE", "knee", "left", ["a.png"]), ("R HIP", "hip", "right", ["b.png"])]
+    cells = [
+        {"body_parts": ["L KNEE", "R HIP"], "images": ["a.png", "b.png"]},
+        {"body_parts": "L KNEE; R HIP", "images": "a.png; b.png"},
+        {"body_parts": "L KNEE | R HIP", "images": {"R HIP": "b.png", "L KNEE": ["a.png"]}},
+        {"body_parts": '["L KNEE", "R HIP"]', "images": '{"L KNEE": "a.png", "R HIP": ["b.png"]}'},
+    ]
+    rows = [{"study_id": f"s{n}", "patient_id": "p", "report": REPORT, **cell} for n, cell in enumerate(cells)]
+    found = read_studies(jsonl(tmp_path / "s.jsonl", rows))
+    assert [parts_of(study) for study in found.usable] == [both] * 4 and not found.skipped
+    assert found.usable[0].parts[0].images == (str(tmp_path / "a.png"),)
+    with (tmp_path / "s.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerow(rows[1])
+    assert read_studies(tmp_path / "s.csv").usable[0].parts == found.usable[1].parts
+    parquet.write_table(pyarrow.Table.from_pylist(rows[:1]), tmp_path / "s.parquet")
+    assert read_studies(tmp_path / "s.parquet").usable == found.usable[:1]
+
+
+def test_several_films_of_a_part(tmp_path):
+    rows = [
+        {"study_id": "one", "report": REPORT, "body_parts": "knee", "images": ["a.png", "b.png", "c.png"]},
+        {
+            "study_id": "named twice",
+            "report": REPORT,
+            "body_parts": "knee; hip; knee",
+            "images": "a.png; b.png; c.png",
+        },
+        {"study_id": "none", "report": REPORT, "body_parts": "knee"},
+    ]
+    found = read_studies(jsonl(tmp_path / "s.jsonl", rows)).usable
+    assert [name.rsplit("/", 1)[-1] for name in found[0].parts[0].images] == ["a.png", "b.png", "c.png"]
+    assert parts_of(found[1]) == [("knee", "knee", None, ["a.png", "c.png"]), ("hip", "hip", None, ["b.png"])]
+    assert found[2].parts[0].images == () and found[2].patient_id == "study none"
+
+
+def test_a_row_an_image_with_its_side_in_another_column(tmp_path):
+    rows = [
+        {
+            "study_id": "s",
+            "patient_id": "p",
+            "text": REPORT,
+            "body_part": "knee",
+            "laterality": side,
+            "file_name": f"{side}.png",
+        }
+        for side in ("left", "R", None)
+    ]
+    rows.insert(1, {**rows[0], "file_name": "again.png"})
+    (study,) = read_studies(jsonl(tmp_path / "s.jsonl", rows)).usable
+    assert parts_of(study) == [
+        ("left knee", "knee", "left", ["left.png", "again.png"]),
+        ("right knee", "knee", "right", ["R.png"]),
+        ("knee", "knee", None, ["None.png"]),
+    ]
+
+
+def test_what_cannot_be_read_is_listed_with_its_reason_and_never_guessed(tmp_path):
+    good = {"study_id": "good", "patient_id": "p", "report": REPORT, "body_parts": "knee", "images": "a.png"}
+    wrong = {
+        "no id": {"study_id": " "},
+        "no report": {"report": None},
+        "unknown": {"body_parts": "FOOZLE; knee", "images": "a.png; b.png"},
+        "unequal": {"body_parts": "knee; hip", "images": "a.png; b.png; c.png"},
+        "strange part": {"images": {"hip": "a.png"}},
+        "no parts": {"body_parts": "", "images": ""},
+        "number": {"body_parts": 7},
+        "broken": {"body_parts": "[knee"},
+        "long": {"report": "x" * 60_000},
+    }
+    rows = [good, *({**good, "study_id": name, **cells} for name, cells in wrong.items()), good]
+    found = read_studies(jsonl(tmp_path / "s.jsonl", rows[:-1]))
+    assert [study.study_id for study in found.usable] == ["good"]
+    reasons = {line["study"]: line["reason"] for line in found.skipped}
+    assert reasons["row 2"] == "no study_id"
+    assert reasons.keys() == {"row 2", *list(wrong)[1:]}
+    assert "'FOOZLE'" in reasons["unknown"] and found.unknown_parts == {"FOOZLE": 1}
+    assert all(REPORT not in reason for reason in reasons.values())
+    with pytest.raises(ValueError, match="no study to curate"):
+        read_studies(jsonl(tmp_path / "twice.jsonl", [good, good]))  # which of the two would it be?
+    own = read_studies(tmp_path / "s.jsonl", {"FOOZLE": "hip"}).usable
+    assert parts_of(own[1])[0] == ("FOOZLE", "hip", None, ["a.png"])
+
+
+def test_rows_of_an_image_that_contradict_each_other_leave_the_study_out(tmp_path):
+    row = {"study_id": "s", "patient_id": "p", "report": REPORT, "body_part": "knee", "file_name": "a.png"}
+    rows = [row, {**row, "report": "Another.", "file_name": "b.png"}, {**row, "study_id": "t"}]
+    found = read_studies(jsonl(tmp_path / "s.jsonl", rows))
+    assert [study.study_id for study in found.usable] == ["t"]
+    assert found.skipped == [{"study": "s", "reason": "its rows have different reports"}]
+
+
+def test_a_table_without_the_columns_says_which(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"no column report or text, nor body_parts .* its columns are study_id, note"
+    ):
+        read_studies(jsonl(tmp_path / "s.jsonl", [{"study_id": "s", "note": "x"}]))
+
+
+def test_a_folder_of_dicom_files_with_their_reports(tmp_path):
+    studies = [study for number in range(3) for study in studies_of(0, number)]
+    write_dicom(tmp_path, studies, side=32)
+    found = read_studies(tmp_path)
+    assert len(found.usable) == len(studies) and not found.skipped
+    reports = {study.report.text for study in studies}
+    for study in found.usable:
+        assert study.report in reports
+        assert all(part.expert and part.images for part in study.parts)
+    filmed = sum(len(exam.views) for study in studies for exam in study.exams)
+    assert sum(len(part.images) for study in found.usable for part in study.parts) == filmed
