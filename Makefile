@@ -9,7 +9,7 @@ RUFF := $(PY) -m ruff
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo bench11 ablations test test-all check types fix xr xr-mobe common-tests floor matrix speed space space-test clean
+.PHONY: help venv demo bench11 ablations test test-all check types fix xr xr-mobe triplets common-tests floor matrix speed space space-test clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench11: $(STAMP)  ## Run the eleven tasks on phantoms in the official layouts, 
 
 ablations: $(STAMP)  ## Compare where the experts are, and one part against all, on phantoms (runs/ablations; about 25 minutes)
 	$(PY) -m pedclip.eval.ablations runs/ablations --page docs/ablations
+
+triplets: $(STAMP)  ## Train on triplets and on whole reports, compare, on phantoms (runs/triplets; about 20 minutes on 2 cores)
+	$(PY) -m pedclip.eval.curation_gain runs/triplets --page docs/curation/triplets.md
 
 speed: $(STAMP)  ## Measure what docs/speed says, on an idle machine (about an hour on 2 cores)
 	$(PY) benchmarks/mobe.py --out benchmarks/results/mobe.json
