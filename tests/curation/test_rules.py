@@ -125,7 +125,7 @@ CASES = [  # parts, report with its truth
     ("left index finger|left thumb|left hand", "{2}Tuft fracture of the thumb. {1}The index finger is normal. "
      "{3}Fifth "
      "metacarpal intact."),
-    ("facial bones|mandible", "{1}No orbital fracture. {2}The mandible is intact."),
+    ("facial bones|mandible", "{1}No facial fracture. {2}The mandible is intact."),
     ("right foot", "{t}3 views right foot. {x}Indication: {h}pain. {x}Comparison: {c}None. {1}There is no acute "
      "fracture. "
      "{1}Os naviculare."),
