@@ -134,6 +134,7 @@ FILMS = (
 VIEWED = _any(rf"\b(?:{FILMS}|ap|pa|lat|lateral|oblique|frontal|supine|erect|standing|portable)\b")
 MADE = r"(?:obtained|acquired|performed|taken|submitted|provided|made|done|reviewed|available|exposed|evaluated)"
 TECHNIQUE = _any(
+    rf"\b(?:in|on) (?:{COUNT}|both|orthogonal) (?:orthogonal )?(?:planes?|projections?|views?)\b",
     rf"^(?:an? |the )?(?:{COUNT}[ -])?(?:(?:{VIEW})[,/ ]+(?:and |& |or )?)*{FILMS}\b",
     rf"^(?:an? |the )?(?:{VIEW})(?:(?:,| and|/| &| or)+ ?(?:an? )?(?:{VIEW}))*,? (?:{FILMS}|of)\b",
     rf"\b{FILMS}\b.*\b(?:was|were|has been|have been|are|is)\b.{{0,30}}\b{MADE}\b",
@@ -149,6 +150,7 @@ TECHNIQUE = _any(
 OLDER = r"(?:prior|previous|earlier|old|comparison)"
 RECORDS = r"(?:stud(?:y|ies)|films?|radiographs?|exams?|examinations?|images?|imaging|x-?rays?|comparisons?)"
 COMPARES = _any(
+    r"\b(?:reference|comparison) (?:is|was) made (?:to|with)\b|^(?:there (?:is|are) )?no (?:earlier|older)\b",
     rf"\b(?:no|none|nil|without|lack of) (?:relevant |recent |available |other |"
     rf"\w+ of )?{OLDER}s?\b(?: \w+)? ?(?:{RECORDS})?",
     rf"\b{OLDER} (?:\w+ )?{RECORDS}\b.{{0,30}}\b(?:not|un)\s?available|\bnot available for (?:direct )?comparison",
@@ -179,7 +181,12 @@ PERSON = (
     r"m|f|kid|"
     r"youth)"
 )
+YEARS = (
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen)"
+)
 HISTORY_CERTAIN = _any(
+    rf"^.{{0,12}}\b{YEARS}[- ](?:year|month|week|day)s?[- ]old\b|^.{{0,20}}\b(?:aged|age|at the age of) (?:\d|"
+    rf"{YEARS})",
     rf"^.{{0,20}}{AGE}[,\s]*(?:-\s*)?(?:old )?(?:\w+ ){{0,2}}{PERSON}\b",
     rf"^.{{0,12}}\b{PERSON}[,\s]+(?:is |of |aged |age )?(?:\(?{AGE})",
     r"^.{0,12}\b(?:\d{1,2}|x{2,})[- ]?(?:yo|y/o|year[- ]old|month[- ]old|week[- ]old|day[- ]old)\b",
