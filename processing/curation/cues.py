@@ -251,7 +251,7 @@ STATES = _any(
 def reason_of(text: str, *, before_findings: bool) -> Reason | None:
     """Why a sentence under no telling heading speaks of no film, or None where it may.
 
-    `before_findings`: nothing above it in the report spoke of the films, so that a word of complaint is enough.
+    `before_findings`: nothing above it spoke of the films, nor does it, so that a word of complaint is enough.
     """
     if IRRELEVANT.search(text) or _recommends(text):
         return "irrelevant"
@@ -272,6 +272,11 @@ def says_finding(text: str, *, in_history: bool) -> bool:
     if in_history and HISTORY_LIKELY.search(text):
         return False
     return STATES.search(text) is not None and reason_of(text, before_findings=False) is None
+
+
+def shows_something(text: str) -> bool:
+    """Whether a sentence has any word of what a film shows."""
+    return SHOWS.search(text) is not None
 
 
 def names_a_view(text: str) -> bool:

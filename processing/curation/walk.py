@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .chapters import chapters
-from .cues import names_a_view, reason_of
+from .cues import names_a_view, reason_of, shows_something
 from .filmed import SURE, Filmed
 from .lexicon import Mention, Token, is_subtitle, is_title, mentions, tokens, unfit
 from .schema import Reason, Sentence, Study
@@ -180,7 +180,8 @@ class Walk:
             return "irrelevant"
         if sentence.section in ("history", "comparison", "technique"):
             return sentence.section  # type: ignore[return-value]
-        return reason_of(text, before_findings=sentence.section is None and not self.seen and not self._labelled(text))
+        unheaded = sentence.section is None and not self._labelled(text)
+        return reason_of(text, before_findings=unheaded and not (self.seen and shows_something(text)))
 
     def _labelled(self, text: str) -> bool:
         label = LABEL.match(text)
