@@ -72,7 +72,8 @@ IRRELEVANT = _any(
     r"\b(?:parent|mother|father|caregiver|guardian|play specialist|nurse)s? (?:was|were|stayed|held|remained|"
     r"accompanied|"
     r"present|refused|consented|declined)",
-    r"\b(?:lead|gonad\w*) (?:shield|apron|protection)|\bshield(?:ing|ed)\b|\bpregnan\w+ (?:test|status)|"
+    r"\b(?:lead|gonad\w*) (?:shield|apron|protection)|\b(?:was|were|patient|gonads?) shield(?:ing|ed)\b|"
+    r"\bpregnan\w+ (?:test|status)|"
     r"\bconsent\b|\bchaperon",
     r"\bchild protection (?:team|service)|\bsafeguarding\b|\bsocial (?:work|service)",
     r"\bimages? (?:are|were|was|is) (?:archived|stored|sent)|\b(?:pacs|accession|mrn|medical record number)\b|"
@@ -89,9 +90,11 @@ RECOMMENDS = _any(
     r"\b(?:clinical|clinically) correlat|\bcorrelat\w+ (?:clinically|with (?:clinical|exam|history|the clinical|"
     r"physical|site|"
     r"point))|\bcorrelation (?:is |with )?(?:clinical|recommend|advis|suggest|need)|^correlat",
-    r"\b(?:is|are|would be|may be|can be|could be|should be) (?:suggested|considered|helpful|useful|warranted|"
-    r"indicated|"
-    r"required|needed|appropriate|beneficial|of value|obtained|performed)\b",
+    r"\b(?:would|may|might|can|could|should) be (?:suggested|considered|helpful|useful|warranted|indicated|required|"
+    r"needed|appropriate|beneficial|of value|obtained|performed)\b",
+    r"\b(?:is|are) (?:suggested|warranted|required|needed)\b|\b(?:is|are) (?:indicated|helpful|considered|"
+    r"useful) (?:for|if|"
+    r"to (?:exclude|evaluate|assess|confirm|rule|further|better))\b",
     rf"\b(?:suggest|consider|advise|propose|request|obtain|arrange|repeat)\b.{{0,40}}\b(?:{STUDY})\b",
     r"\b(?:follow[- ]?up|repeat|further|additional|dedicated|delayed) (?:plain |clinical |radiographic |"
     r"cross[- ]sectional )?"
@@ -131,6 +134,7 @@ FILMS = (
 VIEWED = _any(rf"\b(?:{FILMS}|ap|pa|lat|lateral|oblique|frontal|supine|erect|standing|portable)\b")
 MADE = r"(?:obtained|acquired|performed|taken|submitted|provided|made|done|reviewed|available|exposed|evaluated)"
 TECHNIQUE = _any(
+    rf"\b(?:in|on) (?:{COUNT}|both|orthogonal) (?:orthogonal )?(?:planes?|projections?|views?)\b",
     rf"^(?:an? |the )?(?:{COUNT}[ -])?(?:(?:{VIEW})[,/ ]+(?:and |& |or )?)*{FILMS}\b",
     rf"^(?:an? |the )?(?:{VIEW})(?:(?:,| and|/| &| or)+ ?(?:an? )?(?:{VIEW}))*,? (?:{FILMS}|of)\b",
     rf"\b{FILMS}\b.*\b(?:was|were|has been|have been|are|is)\b.{{0,30}}\b{MADE}\b",
@@ -146,6 +150,7 @@ TECHNIQUE = _any(
 OLDER = r"(?:prior|previous|earlier|old|comparison)"
 RECORDS = r"(?:stud(?:y|ies)|films?|radiographs?|exams?|examinations?|images?|imaging|x-?rays?|comparisons?)"
 COMPARES = _any(
+    r"\b(?:reference|comparison) (?:is|was) made (?:to|with)\b|^(?:there (?:is|are) )?no (?:earlier|older)\b",
     rf"\b(?:no|none|nil|without|lack of) (?:relevant |recent |available |other |"
     rf"\w+ of )?{OLDER}s?\b(?: \w+)? ?(?:{RECORDS})?",
     rf"\b{OLDER} (?:\w+ )?{RECORDS}\b.{{0,30}}\b(?:not|un)\s?available|\bnot available for (?:direct )?comparison",
@@ -172,10 +177,16 @@ AGE = (
     r"d/o\b)[- ]?(?:and \d+ months? )?(?:[- ]?olds?\b|[- ]?of[- ]age)?)"
 )
 PERSON = (
-    r"(?:boy|girl|male|female|man|woman|infant|baby|child|toddler|teen\w*|adolescent|neonate|newborn|patient|pt|m|f|kid|"
+    r"(?:boy|girl|male|female|man|woman|infant|baby|child|toddler|teen\w*|adolescent|neonate|newborn|patient|pt|"
+    r"m|f|kid|"
     r"youth)"
 )
+YEARS = (
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen)"
+)
 HISTORY_CERTAIN = _any(
+    rf"^.{{0,12}}\b{YEARS}[- ](?:year|month|week|day)s?[- ]old\b|^.{{0,20}}\b(?:aged|age|at the age of) (?:\d|"
+    rf"{YEARS})",
     rf"^.{{0,20}}{AGE}[,\s]*(?:-\s*)?(?:old )?(?:\w+ ){{0,2}}{PERSON}\b",
     rf"^.{{0,12}}\b{PERSON}[,\s]+(?:is |of |aged |age )?(?:\(?{AGE})",
     r"^.{0,12}\b(?:\d{1,2}|x{2,})[- ]?(?:yo|y/o|year[- ]old|month[- ]old|week[- ]old|day[- ]old)\b",
@@ -222,7 +233,7 @@ STATES = _any(
     r"\bthere (?:is|are|has|was|were)\b|\b(?:is|are|was|were) (?:seen|noted|identified|demonstrated|"
     r"visuali[sz]ed|present|intact|"
     r"normal|unremarkable|clear|aligned|displaced|preserved|suspected|questioned|suggested|possible|likely)\b",
-    r"\b(?:bony|inflammatory|erosive|arthritic|osseous) changes?\b|\b(?:shows?|showing|demonstrat\w+|reveal\w*|"
+    r"\b(?:bony|inflammatory|erosive|arthritic|osseous) changes?\b|\b(?:show\w*|demonstrat\w+|reveal\w*|"
     r"excluded)\b",
     r"^no\b(?! (?:trauma|known|history|injury|fever|pain))|\bno (?:acute|evidence|bony|osseous|fracture|focal|"
     r"definite|"
@@ -240,7 +251,7 @@ STATES = _any(
 def reason_of(text: str, *, before_findings: bool) -> Reason | None:
     """Why a sentence under no telling heading speaks of no film, or None where it may.
 
-    `before_findings`: nothing above it in the report spoke of the films, so that a word of complaint is enough.
+    `before_findings`: nothing above it spoke of the films, nor does it, so that a word of complaint is enough.
     """
     if IRRELEVANT.search(text) or _recommends(text):
         return "irrelevant"
@@ -256,12 +267,30 @@ def reason_of(text: str, *, before_findings: bool) -> Reason | None:
     return None
 
 
+def says_finding(text: str, *, in_history: bool) -> bool:
+    """Whether a sentence below a heading that says otherwise speaks of the films after all."""
+    if in_history and HISTORY_LIKELY.search(text):
+        return False
+    return STATES.search(text) is not None and reason_of(text, before_findings=False) is None
+
+
+def shows_something(text: str) -> bool:
+    """Whether a sentence has any word of what a film shows."""
+    return SHOWS.search(text) is not None
+
+
 def names_a_view(text: str) -> bool:
     """Whether a title says how it was filmed: "AP and lateral left knee"."""
     return VIEWED.search(text) is not None
 
 
+SHOWN = re.compile(r"\b(?:show(?:s|ed|ing|n)?|demonstrat\w+|reveal\w*)\b", re.IGNORECASE)
+WISHED = re.compile(r"\b(?:recommend|advis|suggest|should|would|could|may|consider)", re.IGNORECASE)
+
+
 def _recommends(text: str) -> bool:
     """Advice alone. "Healing fracture, follow-up is advised" speaks of the film."""
     cue = RECOMMENDS.search(text)
-    return cue is not None and (ASKS_FIRST.match(text) is not None or not PATHOLOGY.search(text, 0, cue.start()))
+    if cue is None or (SHOWN.search(text) and not WISHED.search(text)):
+        return False
+    return ASKS_FIRST.match(text) is not None or not PATHOLOGY.search(text, 0, cue.start())

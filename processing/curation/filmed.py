@@ -78,6 +78,18 @@ class Filmed:
                     return Hit(numbers, "neighbour")
         return None
 
+    def named_best(self, numbers: frozenset[int], words: frozenset[str]) -> frozenset[int]:
+        """Of parts that share expert and side ("index finger" and "thumb") those whose names say most of the words."""
+        best: dict[tuple[str | None, str | None], int] = {}
+        for n in numbers if len(numbers) > 1 else ():
+            key = self.experts[n], self.parts[n].laterality
+            best[key] = max(best.get(key, 0), len(self.own_words[n] & words))
+        if not best:
+            return numbers
+        return frozenset(
+            n for n in numbers if len(self.own_words[n] & words) == best[self.experts[n], self.parts[n].laterality]
+        )
+
     def shows(self, number: int, entry: Entry) -> bool:
         """Whether the film of a part shows the place at all."""
         neighbours = lexicon().neighbours

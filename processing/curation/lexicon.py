@@ -50,6 +50,7 @@ class Mention:
     last: int
     both: bool = False  # a plural of what each side has one of: "the femoral heads"
     bone_whole: bool = False  # a long bone of which no end is named
+    words: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -101,7 +102,8 @@ def mentions(text: str, words: list[Token]) -> list[Mention]:
         paired = entry.name or entry.bone is not None or " ".join(w.word for w in words[at : last + 1]) in table.paired
         both = paired and any(word.plural for word in words[at : last + 1])
         whole = entry.bone is not None and placed.tiers == entry.tiers
-        found.append(Mention(placed, at, last, both, whole))
+        said = frozenset(word.word for word in words[at : last + 1])
+        found.append(Mention(placed, at, last, both, whole, said))
         at = last + 1
     return found
 

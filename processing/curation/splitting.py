@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from .cues import says_finding
 from .lexicon import is_subtitle, is_title, lexicon, table_of_words
 from .schema import Sentence
 
@@ -59,6 +60,10 @@ def split(report: str) -> list[Sentence]:
             over = filled and piece.starts_block and (inline or piece.after_blank)
             if over and number > last_findings:
                 section, opened = None, False
+            elif filled and not heading and number > last_findings:
+                text = report[piece.start : piece.end]
+                if says_finding(text, in_history=section == "history"):  # "Comparison: None. There is no fracture."
+                    section, opened = None, False
             elif section == "technique" and heading and not piece.marker:
                 heading = False  # "EXAM:" and below it "XR left knee": what was filmed, not what comes next
             if not heading:

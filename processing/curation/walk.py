@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .chapters import chapters
-from .cues import names_a_view, reason_of
+from .cues import names_a_view, reason_of, shows_something
 from .filmed import SURE, Filmed
 from .lexicon import Mention, Token, is_subtitle, is_title, mentions, tokens, unfit
 from .schema import Reason, Sentence, Study
@@ -77,6 +77,7 @@ class Walk:
         self.later = False  # below "Signed by:" or "Recommendation:"
         self.seen = False  # something above spoke of the films
         self.memory: list[tuple[frozenset[str], frozenset[int]]] = []
+        self.said: frozenset[str] = frozenset()  # the anatomy's words in the sentence that is read
         several = len(study.parts) > 1
         self.chapters = chapters(sentences, self._named, self.filmed.all) if several else {}
 
@@ -179,7 +180,8 @@ class Walk:
             return "irrelevant"
         if sentence.section in ("history", "comparison", "technique"):
             return sentence.section  # type: ignore[return-value]
-        return reason_of(text, before_findings=sentence.section is None and not self.seen and not self._labelled(text))
+        unheaded = sentence.section is None and not self._labelled(text)
+        return reason_of(text, before_findings=unheaded and not (self.seen and shows_something(text)))
 
     def _labelled(self, text: str) -> bool:
         label = LABEL.match(text)
@@ -204,6 +206,7 @@ class Walk:
         words = tokens(text)
         found = mentions(text, words)
         sided = Sided(text, words, found)
+        self.said = frozenset().union(*(mention.words for mention in found))
         found = [m for m in found if not sided.is_masked(words[m.first])]
         telling = _without_outer_bones([m for m in found if not m.entry.weak], words) or found
         if self.place.heading is not None:
@@ -266,7 +269,7 @@ class Walk:
             hit = self.filmed.find(mention.entry, None, spoken_of)
         if hit is None:
             return None
-        parts = hit.parts
+        parts = self.filmed.named_best(hit.parts, self.said)
         if side is None and len(parts) > 1 and not mention.both:
             sides = {self.filmed.parts[n].laterality for n in spoken_of if n in self.filmed.sided}
             same = parts & spoken_of

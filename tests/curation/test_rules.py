@@ -122,6 +122,20 @@ CASES = [  # parts, report with its truth
     ("pelvis|left femur", "{1}Paediatric pelvis without fracture. {2}Oblique fracture of the femoral diaphysis. "
      "{u}The "
      "contents of the skull are normal."),
+    ("left index finger|left thumb|left hand", "{2}Tuft fracture of the thumb. {1}The index finger is normal. "
+     "{3}Fifth "
+     "metacarpal intact."),
+    ("facial bones|mandible", "{1}No facial fracture. {2}The mandible is intact."),
+    ("right foot", "{t}3 views right foot. {x}Indication: {h}pain. {x}Comparison: {c}None. {1}There is no acute "
+     "fracture. "
+     "{1}Os naviculare."),
+    ("right foot", "{x}Indication: {h}Pain. {h}There is swelling and tenderness.\n{x}Technique: {t}2 views. "
+     "{1}No fracture."),
+    ("abdomen|chest", "{t}Single AP view chest and abdomen. {1}UVC tip at T9. {2}ETT above the carina. "
+     "{1}Paucity of bowel gas. "
+     "{2}No pneumothorax. {1,2}Skeletal structures normal."),
+    ("right knee|right hip", "{h}Knee pain. {1}Knee: no effusion. {2}Hip: Mild slip of the epiphysis; {2}physis "
+     "widened."),
     ("cervical spine|thoracic spine", "{1}C5 is wedged. {2}T7-T9 are normal. {1,2}The cervicothoracic junction "
      "is aligned."),
 ]  # fmt: skip
