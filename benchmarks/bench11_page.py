@@ -1,0 +1,69 @@
+"""The README's table of `make bench11`, from results/bench11.json.
+
+python benchmarks/bench11_page.py                 writes the README's table anew between its marks
+python benchmarks/bench11_page.py runs/bench11    takes the results of that run over first
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hardware import described
+
+BEGIN, END = "<!-- bench11: benchmarks/bench11_page.py -->", "<!-- end of bench11 -->"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "bench11.json"
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Markdown: each task beside chance, its floor and its control."""
+    lines = [
+        "| task | measure | value | chance | floor | labels shuffled | n | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results["tasks"]:
+        digits = 1 if row["metric"].startswith("MAE") else 3
+        value, control = (
+            f"{one['value']:.{digits}f} ({one['low']:.{digits}f} to {one['high']:.{digits}f})"
+            for one in (row, row["control"])
+        )
+        missed = "" if row["reaches_floor"] else ", missed"
+        astray = "" if row["control_covers_chance"] else ", not chance"
+        lines.append(
+            f"| {row['title']} | {row['metric']} | {value} | {row['chance']:.{digits}f} | {row['floor']:g}{missed} | "
+            f"{control}{astray} | {row['n']} images, {row['patients']} patients | {row['seconds']:.0f} |"
+        )
+    minutes = results["seconds_of_tasks"] / 60
+    made_on = f"{results['cores']} cores, commit {results['commit']}"
+    lines += ["", f"All tasks with their controls took {minutes:.0f} minutes, features included ({made_on})."]
+    return "\n".join(lines)
+
+
+def filled(page: str, lines: str) -> str:
+    """The page with the lines between its marks."""
+    before, begin, rest = page.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {BEGIN} or {END}")
+    return f"{before}{begin}{lines}\n{end}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words:
+        results = json.loads((Path(words[0]) / "results.json").read_text(encoding="utf-8"))
+        new = RESULTS.with_name(f".{RESULTS.name}.new")
+        new.write_text(json.dumps({**results, **described()}, indent=1) + "\n", encoding="utf-8")
+        os.replace(new, RESULTS)
+    page = ROOT / "README.md"
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    page.write_text(filled(page.read_text(encoding="utf-8"), table(results)), encoding="utf-8")
+    print(f"wrote {page.name}: {len(results['tasks'])} tasks")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
