@@ -149,14 +149,18 @@ def _write_group(new: Path, patients: range, settings: FolderSettings) -> tuple[
     for split, study in studies_in(
         patients, settings.seed, settings.clinic, settings.splits, settings.split, settings.twins
     ):
-        studies.append({**study_row(study), "split": split})
+        images: dict[str, list[str]] = {exam.name: [] for exam in study.exams}
         for row, film in films_of(study, side=settings.side, dose=settings.dose, masks=settings.masks):
             row["split"] = split
             picture = film.pixels if settings.bits == 16 else (film.pixels >> 4).astype(np.uint8)
             Image.fromarray(picture).save(new / row["file_name"], compress_level=1)
             if settings.masks:
                 row["masks"] = _write_masks(new, row["file_name"], film)
+            part = row["body_part"].replace("_", " ")
+            images[f"{row['laterality']} {part}" if row["laterality"] else part].append(row["file_name"])
             rows.append(row)
+        # with the columns that `pedclip curate` asks for
+        studies.append({**study_row(study), "split": split, "body_parts": list(images), "images": images})
     return rows, studies
 
 

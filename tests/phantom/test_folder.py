@@ -1,6 +1,7 @@
 """The phantom as a folder, as a `datasets` data set, and through the command line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from pedclip.cli import main
 from pedclip.configuration.data import DataConfig
+from pedclip.processing.curation.studies import read_studies
 from pedclip.processing.data.folder import read_folder
 from pedclip.processing.phantom.dataset import features, phantom_dataset
 from pedclip.processing.phantom.folder import FolderSettings, write_folder
@@ -137,3 +139,17 @@ def test_the_command_names_the_forms_and_the_options_that_do_not_fit(tmp_path, c
     assert "choose imagefolder, dicom" in capsys.readouterr().err
     assert main(["phantom", str(tmp_path / "a"), "--form", "dicom", "--masks"]) == 2
     assert "belong to the form imagefolder" in capsys.readouterr().err
+
+
+def test_studies_of_a_folder_can_be_curated(tmp_path):
+    write_folder(tmp_path / "films", FolderSettings(patients=3, seed=5, side=32), workers=1)
+    written = [json.loads(line) for line in (tmp_path / "films" / "studies.jsonl").read_text().splitlines()]
+    studies = read_studies(tmp_path / "films" / "studies.jsonl")
+    assert not studies.skipped
+    for row, study in zip(written, studies.usable, strict=True):
+        assert study.report == row["report"]
+        assert len(study.parts) == len(row["exams"])
+        for exam, part in zip(row["exams"], study.parts, strict=True):
+            assert (part.expert, part.laterality) == (exam["body_part"], exam["laterality"])
+            assert len(part.images) == len(exam["views"])
+            assert all(Path(image).is_file() for image in part.images)
