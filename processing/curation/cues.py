@@ -158,7 +158,7 @@ COMPARES = _any(
     r"reviewed) (?:for|in) "
     r"comparison",
     r"^(?:in )?comparison\b.{0,10}\b(?:is|was|made|none|with|to)\b|\bcomparison (?:is|was) (?:made|performed)",
-    r"^(?:when |as )?compared (?:with|to|against)\b",
+    r"^(?:when |as )?compared (?:with|to|against)\b|^reference (?:films?|stud(?:y|ies)|imaging)\b",
     r"^(?:on|in) the (?:prior|previous|earlier|last)\b",
     rf"^(?:the )?(?:prior|previous|earlier|last|most recent) (?:\w+ ){{0,3}}{RECORDS}\b.{{0,30}}(?:dated|of|"
     rf"from|on|\d)",
@@ -185,6 +185,13 @@ YEARS = (
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen)"
 )
 HISTORY_CERTAIN = _any(
+    r"^(?:to|for) (?:assess|evaluate|exclude|rule out|determine|check|confirm|look|establish|document)\b",
+    r"^(?:rule out|r/o|query|evaluate|assess|exclude)\b|^clinical(?:ly)? (?:suspect\w*|suspicion|concern|question)",
+    r"\b(?:on|taking|receiving|under (?:treatment|therapy) with|treated with) (?:\w+ )?(?:methotrexate|steroids?|"
+    r"biologics?|bisphosphonates?|antibiotics?|chemotherapy|growth hormone)\b",
+    r"^(?:he|she) (?:is|was|has|had|will)\b|^(?:has|had) (?:been|worn)\b",
+    r"^(?:born|delivered) (?:at|by|pre|in|after)|\bex-?prem\w*|\bweeks'? gestation",
+    r"^(?!.*fractur).*\b(?:following|after) (?:an? )?(?:\w+ )?(?:fall|injury|trauma|accident|collision)\b",
     rf"^.{{0,12}}\b{YEARS}[- ](?:year|month|week|day)s?[- ]old\b|^.{{0,20}}\b(?:aged|age|at the age of) (?:\d|"
     rf"{YEARS})",
     rf"^.{{0,20}}{AGE}[,\s]*(?:-\s*)?(?:old )?(?:\w+ ){{0,2}}{PERSON}\b",
@@ -230,6 +237,10 @@ HISTORY_LIKELY = _any(
 )
 # A sentence that says what is seen, whatever it says of the child beside it.
 STATES = _any(
+    r"^(?!.*\b(?:symptom|clinical|presentation)).*\b(?:consistent|compatible|in keeping) with\b|"
+    r"\b(?:suspicious for|suggestive of|suggesting)\b",
+    r"\bpost-?\s?(?:operative|surgical|traumatic) (?:change|appearance|deformity|state)s?\b",
+    r"\b(?:bones?|lungs?|heart|physes|cortex|cortices|soft tissues?)\b.{0,20}\b(?:is|are|appears?|looks?)\b",
     r"\bthere (?:is|are|has|was|were)\b|\b(?:is|are|was|were) (?:seen|noted|identified|demonstrated|"
     r"visuali[sz]ed|present|intact|"
     r"normal|unremarkable|clear|aligned|displaced|preserved|suspected|questioned|suggested|possible|likely)\b",
@@ -239,7 +250,7 @@ STATES = _any(
     r"definite|"
     r"radiographic|displaced|dislocation|significant|joint|soft)\b|\bwithin normal limits\b|\bunremarkable\b|"
     r"\bintact\b",
-    r"\b(?:subtle|mild|minor|moderate|marked|large|obvious|definite|tiny|extensive|"
+    r"\b(?:subtle|mild|minor|moderate|marked|significant|large|obvious|definite|tiny|extensive|"
     r"severe)\b.{0,30}\b(?:fracture|effusion|"
     r"swelling|erosion|narrowing|change|opacit|consolid)",
     r"\b(?:undisplaced|nondisplaced|non-displaced|displaced|transverse|oblique|spiral|buckle|greenstick|"
