@@ -36,6 +36,7 @@ IRRELEVANT = _any(
     r"\b(?:report|study|film|image|examination|radiograph|x-?ray)s? (?:(?:was|were|has been|"
     r"have been) )?(?:dictated|signed|"
     r"reported|reviewed|read|interpreted|verified|checked|typed|issued) (?:by|at|on|with)\b",
+    r"^(?:dictated|read) but not ",
     r"^(?:reported|reviewed|read|interpreted|checked|signed|prepared|dictated) (?:by|at|on|with)\b",
     r"^(?:report|dictation) (?:dictated|by|ends)|\bend of (?:the )?(?:report|dictation)",
     r"\b(?:discussed|communicated|relayed|conveyed|called|telephoned|phoned|paged|d/w|notified|informed|alerted|"
@@ -113,7 +114,7 @@ ASKS_FIRST = re.compile(
 
 COUNT = r"(?:\d+|one|two|three|four|five|six|single|multiple|several)"
 VIEW = (
-    r"(?:ap|pa|a\.p\.|lateral|lat|frontal|oblique|obl|axial|axillary|mortise|frog[- ]?leg|supine|erect|upright|"
+    r"(?:ap|pa|a\.p\.|lateral|lat|frontal|oblique|obl|axial|axillary|mortise|frog(?:[- ]?leg)?|supine|erect|upright|"
     r"standing|prone|"
     r"decubitus|weight[- ]?bearing|cross[- ]?table|swimmer'?s|skyline|sunrise|portable|anteroposterior|"
     r"posteroanterior|"
@@ -127,6 +128,7 @@ FILMS = (
     r"study|studies|"
     r"cxr|axr|babygram)"
 )
+VIEWED = _any(rf"\b(?:{FILMS}|ap|pa|lat|lateral|oblique|frontal|supine|erect|standing|portable)\b")
 MADE = r"(?:obtained|acquired|performed|taken|submitted|provided|made|done|reviewed|available|exposed|evaluated)"
 TECHNIQUE = _any(
     rf"^(?:an? |the )?(?:{COUNT}[ -])?(?:(?:{VIEW})[,/ ]+(?:and |& |or )?)*{FILMS}\b",
@@ -252,6 +254,11 @@ def reason_of(text: str, *, before_findings: bool) -> Reason | None:
     ):
         return "history"
     return None
+
+
+def names_a_view(text: str) -> bool:
+    """Whether a title says how it was filmed: "AP and lateral left knee"."""
+    return VIEWED.search(text) is not None
 
 
 def _recommends(text: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .lexicon import Entry, is_title, lexicon, mentions, tokens
+from .lexicon import Entry, lexicon, mentions, tokens
 from .parts import UNSIDED
 from .schema import FilmedPart
 
@@ -86,6 +86,3 @@ class Filmed:
         if own is None:
             return any(number in self.by_expert.get(expert, ()) for expert in experts)
         return own in experts or any(own in neighbours[expert] for expert in experts)
-
-
-__all__ = ["SURE", "Filmed", "Hit", "is_title"]

@@ -113,9 +113,18 @@ def is_title(text: str) -> bool:
         return False
     table = lexicon()
     rest = [word for word in words if word not in FILLERS and not word.isdigit()]
-    if not rest:
+    return bool(rest) and all(word in table.titles for word in rest)
+
+
+def is_subtitle(text: str) -> bool:
+    """Whether a line is a heading though it names no part: "Bones", "Lines and tubes"."""
+    if len(text) > 40:
         return False
-    return all(word in table.titles for word in rest) or " ".join(rest) in table.subtitles
+    words = [token.word for token in tokens(text)]
+    subtitles = lexicon().subtitles
+    return " ".join(words) in subtitles or (
+        bool(words) and all(word in subtitles or word in ("and", "other") for word in words)
+    )
 
 
 # Words that a title may hold beside the part's name.

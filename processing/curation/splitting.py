@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from .lexicon import is_title, lexicon, table_of_words
+from .lexicon import is_subtitle, is_title, lexicon, table_of_words
 from .schema import Sentence
 
 LINE = re.compile(r"[^\n\r\v\f\x85\u2028\u2029]+")
@@ -33,6 +33,7 @@ JOINING = frozenset(
     "near within through between both left right distal proximal mild moderate severe small large there not measuring "
     "measures approximately".split()
 )
+GRADED = frozenset("grade type stage class group zone level vitamin".split())
 OPENING = frozenset("There The No A An This These Two Three".split())
 EDGE = 50  # characters of a line that a page's edge may have ended
 PASSING = ("history", "comparison", "technique")
@@ -159,14 +160,14 @@ def _joins(before: str, line: str, edge: int, low_style: bool) -> bool:
 
 
 def _is_heading_line(line: str) -> bool:
-    if len(line) > 90:
+    if len(line) > 90 or line.lower().startswith("the "):
         return False
     if line.endswith(":") and ":" not in line[:-1] and len(line.split()) <= 8 and not re.search(r"[.;?!]\s", line):
         return True
     bare = BARE_LABEL.match(line)
     if bare is not None and section_of(line) is not None and LABEL.match(line) is None:
         return True
-    return is_title(line)
+    return is_title(line) or is_subtitle(line)
 
 
 def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
@@ -321,5 +322,7 @@ def _period_ends(words: list[str], upcoming: str) -> bool:
 def _after_initial(words: list[str], following: str) -> bool:
     """ "grade A. No" ends a sentence, "signed by: J. Doe" does not."""
     before = words[-2] if len(words) > 1 else ""
+    if before.lower() in GRADED:
+        return following.isupper()
     is_name = not before or before[-1] in ".:," or before[0].isupper() or before.lower() in ("by", "and", "with")
     return following.isupper() and not is_name

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .chapters import chapters
-from .cues import reason_of
+from .cues import names_a_view, reason_of
 from .filmed import SURE, Filmed
-from .lexicon import Mention, Token, is_title, mentions, tokens, unfit
+from .lexicon import Mention, Token, is_subtitle, is_title, mentions, tokens, unfit
 from .schema import Reason, Sentence, Study
 from .sides import OTHER_SIDE, Sided
 from .splitting import section_of
@@ -55,6 +55,7 @@ class _Place:
 
     heading: frozenset[int] | None = None  # the parts of a heading that rules; empty: a part that was not filmed
     current: frozenset[int] | None = None
+    inline: bool = False  # the heading stands before text on its line, and may rule that line alone
     spoken: tuple[frozenset[int], ...] = ()  # all that was spoken of, in turn
 
 
@@ -112,13 +113,16 @@ class Walk:
         if parts is None:
             parts = self._side_named(sentence.text)
         if parts is not None:
-            self._rule(parts)
+            line_ends = self.report.find("\n", sentence.end)
+            rest = self.report[sentence.end : line_ends if line_ends >= 0 else len(self.report)]
+            self._rule(parts, inline=bool(rest.strip()))
 
-    def _rule(self, parts: frozenset[int]) -> None:
+    def _rule(self, parts: frozenset[int], *, inline: bool) -> None:
         """A heading's parts rule what follows; a title that names all of them rules nothing."""
         whole = parts == self.filmed.all and len(parts) > 1
         self.place.heading = None if whole else parts
         self.place.current = None if whole else parts
+        self.place.inline = inline
         self.place.spoken += (parts,)
 
     def _named(self, text: str) -> frozenset[int] | None:
@@ -151,10 +155,10 @@ class Walk:
         text = " ".join(sentence.text.split())
         reason = self._reason(sentence, text)
         if reason is None and is_title(text):
-            self.found.dropped[sentence.number] = "heading"
+            self.found.dropped[sentence.number] = "technique" if names_a_view(text) else "heading"
             parts = self._named(text)
             if parts is not None:
-                self._rule(parts)
+                self._rule(parts, inline=False)
             return
         if reason is not None:
             self.found.dropped[sentence.number] = reason
@@ -190,10 +194,13 @@ class Walk:
                 named = self._side_named(label[1])
             if named is not None:
                 labelled = True
-                self._rule(named)
+                self._rule(named, inline=True)
                 if named == self.filmed.all and len(named) > 1:
                     return named, "heading"
                 text = text[label.end() :]
+        line_of_all = EVERYWHERE.search(text) or (label is not None and is_subtitle(label[1]))
+        if line_of_all and not labelled and self.place.inline and self._begins_anew(sentence, before):
+            self.place.heading = self.place.current = None
         words = tokens(text)
         found = mentions(text, words)
         sided = Sided(text, words, found)
@@ -317,6 +324,7 @@ class Walk:
                 if one_side:
                     return one_side, "all"
             return everything, "all"
+        current = self._fitting(text, current)
         experts = {self.filmed.experts[n] for n in current}
         alike = frozenset(n for n in everything if self.filmed.experts[n] in experts)
         sides = sided.told()
@@ -333,7 +341,7 @@ class Walk:
             return everything, "all"
         if BONES.search(text) and experts <= TRUNK and TRUNK.issuperset(self.filmed.experts):
             return everything, "all"  # bones are no part of the chest's or the abdomen's own
-        return self._fitting(text, current), "carried"
+        return current, "carried"
 
     def _fitting(self, text: str, current: frozenset[int]) -> frozenset[int]:
         """What was spoken of last and can be meant: a knee has no diaphysis, a shaft no loose body."""
