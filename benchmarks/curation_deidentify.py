@@ -323,10 +323,11 @@ def with_figures(page: str, result: dict) -> str:
         "",
         f"Of what was flagged in the planted sentences {result['planted']['precision_in_planted_sentences']:.1%} "
         f"was planted. In the same {clean['reports']:,} reports without planted identifiers: "
-        f"{clean['with_a_false_alarm']} with a false alarm, and {clean['own_dates_found']} of the {clean['own_dates']} "
-        f"dates that their comparisons have are found. Of {phrases['phrases']} clinical phrases (levels, grades, "
-        f"measurements, classifications, signs by their people) flagged: {flagged}. "
-        f"{result['reports_a_second']:,} reports of {result['characters_a_report']} characters a second on one core.",
+        f"{clean['with_a_false_alarm']} with a false alarm, and {clean['own_dates_found']} of the "
+        f"{clean['own_dates']} dates that their comparisons have are found. Of {phrases['phrases']} clinical phrases "
+        "(levels, grades, measurements, classifications, signs by their people) flagged: "
+        f"{flagged}. {result['reports_a_second']:,} reports of {result['characters_a_report']} characters a second on "
+        "one core.",
     ]
     if captions := result.get("captions"):
         held_out = captions["held_out"]

@@ -31,8 +31,10 @@ function make(tag, attributes, ...children) {
   return made;
 }
 
+// Draws all anew; what has the keyboard's focus keeps it.
 function show() {
   const study = studies[current];
+  const focused = document.activeElement.dataset.key;
   document.getElementById("place").textContent = `Study ${current + 1} of ${studies.length}`;
   const done = studies.filter((one) => one.accepted).length;
   document.getElementById("done").textContent = `${done} accepted, ${studies.filter(changed).length} corrected`;
@@ -44,6 +46,7 @@ function show() {
   document.getElementById("films").replaceChildren(...study.parts.map(filmsOf));
   document.getElementById("sentences").replaceChildren(...study.sentences.map(rowOf));
   document.getElementById("texts").replaceChildren(...study.parts.map((part, number) => textOf(study, part, number)));
+  if (focused !== undefined) document.querySelector(`[data-key="${focused}"]`)?.focus();
 }
 
 function label(part, number) {
@@ -64,20 +67,20 @@ function rowOf(sentence, number) {
   const study = studies[current];
   const chips = study.parts.map((part, at) =>
     make("button", {
-      type: "button", class: `chip p${at % 8}`, "aria-pressed": sentence.parts.includes(at),
+      type: "button", class: `chip p${at % 8}`, "data-key": `${number} ${at}`, "aria-pressed": sentence.parts.includes(at),
       onclick: (event) => { event.stopPropagation(); selected = number; toggle(at); },
     }, `${at + 1} ${part.name}`),
   );
   const options = REASONS.map((reason) =>
     make("option", { value: reason.name, selected: reason.name === sentence.reason }, reason.name));
   const choose = make("select", {
-    "aria-label": "why it belongs to no part",
+    "aria-label": "why it belongs to no part", "data-key": `${number} reason`,
     onclick: (event) => event.stopPropagation(),
     onchange: (event) => { selected = number; drop(event.target.value); },
   }, make("option", { value: "", selected: sentence.reason === null, disabled: true }, "no part …"), ...options);
   const marks = sentence.parts.map((at) => `p${at % 8}`).join(" ");
   const text = make("button", {
-    type: "button", class: `text ${marks}`, onclick: () => { selected = number; next(); },
+    type: "button", class: `text ${marks}`, "data-key": `${number} text`, onclick: () => { selected = number; next(); },
   }, sentence.text);
   const classes = [number === selected && "selected", sentence.heading && "heading", sentence.reason && "dropped"];
   return make("li", { class: classes.filter(Boolean).join(" "), "data-sentence": number },

@@ -77,50 +77,48 @@ GATES = {
 }
 
 # In order: where two overlap, the first one's kind is taken.
-RULES: tuple[tuple[Kind, str, re.Pattern[str]], ...] = tuple(
-    (kind, gate, re.compile(pattern))
-    for kind, gate, pattern in (
-        ("email", "@", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
-        ("web", "www", r"\b(?:https?://|www\.)[^\s<>]+"),
-        ("web", "points", r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"),
-        ("number", "points", r"(?<![\w.])[0-2](?:\.\d+){5,}"),  # a DICOM UID
-        ("date", "joined", rf"{APART}{YEAR}([-/.]){MONTH_NUMBER}\1{DAY}(?:T[\d:.]+Z?)?{ENDS}"),
-        ("date", "digits", rf"{APART}{YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]){ENDS}"),
-        ("date", "joined", rf"{APART}{DAY}([-/. ]){MONTH_NUMBER}\1{YEAR}{ENDS}"),
-        ("date", "joined", rf"{APART}{MONTH_NUMBER}([-/. ]){DAY}\1{YEAR}{ENDS}"),
-        ("date", "joined", rf"{APART}(?:{DAY}/{MONTH_NUMBER}|{MONTH_NUMBER}/{DAY})/\d\d{ENDS}"),
-        ("date", "digits", rf"{APART}{DAY}([-.])(?:0[1-9]|1[0-2])\1\d\d{ENDS}"),
-        ("date", "digits", rf"{APART}(?:0[1-9]|1[0-2])([-.]){DAY}\1\d\d{ENDS}"),
-        ("date", "joined", rf"{APART}{MONTH_NUMBER}[-/]{YEAR}{ENDS}"),
-        ("date", "joined", rf"\b(?i:dated|on|since|dob|d\.o\.b\.?|born)\b:? (?P<it>{DAY}[/.]{DAY}){ENDS}"),
-        ("date", "month", rf"\b{DAY}{NTH}?(?: of)?[ -]?{MONTH}(?:,?[ -]?(?:{YEAR}|{APOSTROPHE}?\d\d\b))?(?!\w)"),
-        ("date", "month", rf"\b{MONTH} ?{DAY}{NTH}?\b(?:,? {YEAR}\b)?"),
-        ("date", "month", rf"\b{MONTH}(?: of)?,?[ -]{YEAR}\b"),
-        ("phone", "digits", r"(?<![\w.])\+\d{1,3}[ .()-]{0,2}\d(?:[ .()-]{0,2}\d){6,12}\b"),
-        ("phone", "digits", r"(?<![\w.])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}\b"),
-        ("phone", "digits", r"(?<![\w.])\(?0\d{2,4}\)?[ -]\d{3,4}[ -]?\d{3,4}\b"),
-        ("phone", "digits", r"(?<![\w.,/-])\d{3,5} \d{4,6}(?![\w/-]|[.,]\d)"),
-        ("phone", "digits", rf"\b{CALLED_BY}\b\.?:?{NUMBER_WORD}?:? ?(?:is )?(?P<it>\+?\d[\d ().-]{{1,16}}\d)\b"),
-        ("number", "digits", rf"\b{LABEL}(?:is | |[:#=])*(?P<it>(?=[\w/-]*\d)[A-Za-z]{{0,4}}[-/]?\d[\w/-]{{2,}})\b"),
-        ("number", "digits", r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])"),  # US social security
-        ("number", "digits", r"(?<![\w.-])\d{3} \d{3} \d{4}(?![\w-])"),  # British NHS
-        ("number", "digits", r"#\d{4,}\b"),
-        ("number", "digits", r"(?<![\w.,-])(?=(?:[A-Z/-]*\d){6})[A-Z]{0,5}(?:[-/]?\d+[A-Z]?)+(?![\w%]|[.,]\d)"),
-        ("address", "digits", rf"\b\d{{1,5}}[A-Za-z]?,? {TITLE_CASE}(?: {TITLE_CASE}){{0,2}} {STREET}"),
-        ("address", "digits", r"\b(?i:p\.? ?o\.? box) \d+\b"),
-        ("address", "digits", r"\b(?!AO )[A-Z]{2},? \d{5}(?:-\d{4})?\b"),  # a US state and its ZIP code
-        ("address", "digits", r"\b[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b"),  # a British postcode
-        ("place", "place", rf"\b(?:St\.? )?{TITLE_CASE}(?: (?:{TITLE_CASE}|of|and)){{0,4}} {PLACE}\b"),
-        ("age", "old", rf"\b{OLD}(?:[ -](?:years?|yrs?)[ -]old|[ -]?y(?:/o|o)\b|[ -](?:years?|yrs?) of age)"),
-        ("age", "old", rf"\b(?i:aged?):? (?P<it>{OLD})\b(?! ?(?:days?|weeks?|months?|hours?|\u00b0|%))"),
-        ("name", "title", rf"\b{TITLE} (?!{DEGREE})(?P<it>{NAME})"),
-        ("name", "dr", r"\bdr\.? (?!(?:to|from|and|or|the)\b)(?P<it>[a-z][a-z'\u2019-]{2,})"),
-        ("name", "degree", rf"\b(?P<it>{NAME}),? {DEGREE}"),
-        ("name", "done", rf"\b{DONE_BY} (?:by|to|with|from)(?: the)?:? (?!{TITLE})(?P<it>{NAME})"),
-        ("name", "family", rf"\b[Tt]he (?P<it>{TITLE_CASE}) family\b"),
-        ("name", "role", rf"\b{ROLE}(?:{APOSTROPHE}s)?(?: name)?(?: is| was|:| =)+ (?!{TITLE})(?P<it>{NAME})"),
-    )
+PATTERNS: tuple[tuple[Kind, str, str], ...] = (
+    ("email", "@", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    ("web", "www", r"\b(?:https?://|www\.)[^\s<>]+"),
+    ("web", "points", r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"),
+    ("number", "points", r"(?<![\w.])[0-2](?:\.\d+){5,}"),  # a DICOM UID
+    ("date", "joined", rf"{APART}{YEAR}([-/.]){MONTH_NUMBER}\1{DAY}(?:T[\d:.]+Z?)?{ENDS}"),
+    ("date", "digits", rf"{APART}{YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]){ENDS}"),
+    ("date", "joined", rf"{APART}{DAY}([-/. ]){MONTH_NUMBER}\1{YEAR}{ENDS}"),
+    ("date", "joined", rf"{APART}{MONTH_NUMBER}([-/. ]){DAY}\1{YEAR}{ENDS}"),
+    ("date", "joined", rf"{APART}(?:{DAY}/{MONTH_NUMBER}|{MONTH_NUMBER}/{DAY})/\d\d{ENDS}"),
+    ("date", "digits", rf"{APART}{DAY}([-.])(?:0[1-9]|1[0-2])\1\d\d{ENDS}"),
+    ("date", "digits", rf"{APART}(?:0[1-9]|1[0-2])([-.]){DAY}\1\d\d{ENDS}"),
+    ("date", "joined", rf"{APART}{MONTH_NUMBER}[-/]{YEAR}{ENDS}"),
+    ("date", "joined", rf"\b(?i:dated|on|since|dob|d\.o\.b\.?|born)\b:? (?P<it>{DAY}[/.]{DAY}){ENDS}"),
+    ("date", "month", rf"\b{DAY}{NTH}?(?: of)?[ -]?{MONTH}(?:,?[ -]?(?:{YEAR}|{APOSTROPHE}?\d\d\b))?(?!\w)"),
+    ("date", "month", rf"\b{MONTH} ?{DAY}{NTH}?\b(?:,? {YEAR}\b)?"),
+    ("date", "month", rf"\b{MONTH}(?: of)?,?[ -]{YEAR}\b"),
+    ("phone", "digits", r"(?<![\w.])\+\d{1,3}[ .()-]{0,2}\d(?:[ .()-]{0,2}\d){6,12}\b"),
+    ("phone", "digits", r"(?<![\w.])(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}\b"),
+    ("phone", "digits", r"(?<![\w.])\(?0\d{2,4}\)?[ -]\d{3,4}[ -]?\d{3,4}\b"),
+    ("phone", "digits", r"(?<![\w.,/-])\d{3,5} \d{4,6}(?![\w/-]|[.,]\d)"),
+    ("phone", "digits", rf"\b{CALLED_BY}\b\.?:?{NUMBER_WORD}?:? ?(?:is )?(?P<it>\+?\d[\d ().-]{{1,16}}\d)\b"),
+    ("number", "digits", rf"\b{LABEL}(?:is | |[:#=])*(?P<it>(?=[\w/-]*\d)[A-Za-z]{{0,4}}[-/]?\d[\w/-]{{2,}})\b"),
+    ("number", "digits", r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])"),  # US social security
+    ("number", "digits", r"(?<![\w.-])\d{3} \d{3} \d{4}(?![\w-])"),  # British NHS
+    ("number", "digits", r"#\d{4,}\b"),
+    ("number", "digits", r"(?<![\w.,-])(?=(?:[A-Z/-]*\d){6})[A-Z]{0,5}(?:[-/]?\d+[A-Z]?)+(?![\w%]|[.,]\d)"),
+    ("address", "digits", rf"\b\d{{1,5}}[A-Za-z]?,? {TITLE_CASE}(?: {TITLE_CASE}){{0,2}} {STREET}"),
+    ("address", "digits", r"\b(?i:p\.? ?o\.? box) \d+\b"),
+    ("address", "digits", r"\b(?!AO )[A-Z]{2},? \d{5}(?:-\d{4})?\b"),  # a US state and its ZIP code
+    ("address", "digits", r"\b[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b"),  # a British postcode
+    ("place", "place", rf"\b(?:St\.? )?{TITLE_CASE}(?: (?:{TITLE_CASE}|of|and)){{0,4}} {PLACE}\b"),
+    ("age", "old", rf"\b{OLD}(?:[ -](?:years?|yrs?)[ -]old|[ -]?y(?:/o|o)\b|[ -](?:years?|yrs?) of age)"),
+    ("age", "old", rf"\b(?i:aged?):? (?P<it>{OLD})\b(?! ?(?:days?|weeks?|months?|hours?|\u00b0|%))"),
+    ("name", "title", rf"\b{TITLE} (?!{DEGREE})(?P<it>{NAME})"),
+    ("name", "dr", r"\bdr\.? (?!(?:to|from|and|or|the)\b)(?P<it>[a-z][a-z'\u2019-]{2,})"),
+    ("name", "degree", rf"\b(?P<it>{NAME}),? {DEGREE}"),
+    ("name", "done", rf"\b{DONE_BY} (?:by|to|with|from)(?: the)?:? (?!{TITLE})(?P<it>{NAME})"),
+    ("name", "family", rf"\b[Tt]he (?P<it>{TITLE_CASE}) family\b"),
+    ("name", "role", rf"\b{ROLE}(?:{APOSTROPHE}s)?(?: name)?(?: is| was|:| =)+ (?!{TITLE})(?P<it>{NAME})"),
 )  # fmt: skip
+RULES = tuple((kind, gate, re.compile(pattern)) for kind, gate, pattern in PATTERNS)
 
 TITLE_CASE_RUN = re.compile(rf"{TITLE_CASE}(?: (?:[A-Z]\. )?{TITLE_CASE})*")
 LAST_FIRST = re.compile(r"\b([A-Z]{2,}), ([A-Z]{2,})\b")

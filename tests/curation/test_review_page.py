@@ -122,6 +122,8 @@ def test_corrections_by_mouse_and_keyboard_are_exported_as_labels(page):
     colours = "return [...document.querySelectorAll('.chip')].map((one) => getComputedStyle(one).backgroundColor)"
     assert page.run(colours)[2] == "rgb(11, 98, 168)" and page.run(colours)[3] == "rgb(255, 255, 255)"
     page.click("[data-sentence='2'] .chip.p1")  # the hostile one out of the wrist, which leaves it unassigned
+    focused = page.run("return document.activeElement.innerText")
+    assert focused == "2 wrist"  # though all was drawn anew
     page.press("i")  # and why
     page.click("[data-sentence='4'] .text")  # from none to the first part
     page.click("[data-sentence='4'] .text")  # to the second
