@@ -35,6 +35,7 @@ def test_the_report_says_what_it_is_and_shows_films_curves_and_the_gate(run):
     page = (run / "report.html").read_text()
     assert "Software, not medicine" in page and "width=device-width" in page
     assert page.count("<figure>") >= 3 and page.count("data:image/svg") >= 3
+    assert "What it looks at" in page and page.count("film, relevance and experts") >= 1
     assert "dose" in page and not re.search(r'src="(?!data:)', page)
 
 
