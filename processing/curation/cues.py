@@ -43,7 +43,7 @@ IRRELEVANT = _any(
     r"reported)\b"
     r"(?=.*\b(?:dr|doctor|phone|telephone|team|nurse|clinic|clinician|physician|parents?|mother|father|ed|er|"
     r"emergency|"
-    r"department|ward|surgeon|registrar|resident|service|at \d|by)\b)",
+    r"department|ward|surgeon|registrar|resident|fellow|consultant|nicu|picu|icu|service|at \d|by)\b)",
     r"\b(?:dr|doctor|team|clinician|physician|nurse|parents?|service)\b.*\b(?:called|informed|notified|"
     r"contacted|paged|aware)\b",
     r"\b(?:telephone|phone) (?:call|conversation|report)|\bby (?:tele)?phone\b|\bverbal(?:ly)? (?:report|commun|"
