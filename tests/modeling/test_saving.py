@@ -26,11 +26,13 @@ CODE_FILES = {
     "losses_pedclip.py",
     "mobe_pedclip.py",
     "modeling_pedclip.py",
+    "outputs_pedclip.py",
     "pipeline_pedclip.py",
     "processing_pedclip.py",
     "reading_pedclip.py",
     "resampling_pedclip.py",
     "text_cache_pedclip.py",
+    "volume_pedclip.py",
 }
 # Weights come back bit for bit. What is computed from them does not always: a file's tensors lie elsewhere in memory,
 # and the processor's kernels add in another order there.
