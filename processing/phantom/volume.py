@@ -45,7 +45,7 @@ class Voxels:
 class Volume:
     """A study's slices with their truth. Row 0 of a slice is the patient's front, column 0 the picture's left."""
 
-    hu: np.ndarray  # (S, P, P) int16, Hounsfield units, the topmost slice first
+    hu: np.ndarray  # (S, P, P) int16, Hounsfield units, the lowest slice first, as DICOM series are read
     masks: dict[str, np.ndarray]  # finding -> (S, P, P) bool; empty unless asked for
     spacing: tuple[float, float, float]  # mm: from slice to slice, row to row, column to column
 
@@ -125,7 +125,7 @@ def volume_of(
     field = max(anatomy.extent[0] / 0.92, 2 * _reach(anatomy.skin))  # mm, of a slice's side
     side = max(round(max(anatomy.extent) / 0.92 * pixels * FINE / field), slices)
     voxels = voxelise(anatomy, side, field, pose, CT_ENERGY, masks)
-    along = _averaging(side, slices, side)
+    along = _averaging(side, slices, side)[::-1]  # from the foot to the head
     across = _averaging(side, pixels, field / voxels.mm)
     deep = _averaging(voxels.attenuation.shape[1], pixels, field / voxels.mm)[::-1]  # the front is up
 
