@@ -81,9 +81,12 @@ def encode_slices(
         everywhere = real.new_zeros(studies * slices, *real.shape[1:])
         return everywhere.index_copy(0, kept.to(real.device), real).unflatten(0, (studies, slices))
 
-    def gathered_each(name: str) -> tuple[torch.Tensor, ...] | None:
+    def gathered_each(name: str) -> tuple[torch.Tensor | None, ...] | None:
         layers = [part[name] for part in parts if part.get(name) is not None]
-        return tuple(gathered(list(layer)) for layer in zip(*layers, strict=True)) if layers else None
+        if not layers:
+            return None
+        # of hidden states, only those of the layers that were asked for are there
+        return tuple(None if layer[0] is None else gathered(list(layer)) for layer in zip(*layers, strict=True))
 
     return PedCLIPVisionOutput(
         last_hidden_state=gathered([part.last_hidden_state[:, 0] for part in parts]),
