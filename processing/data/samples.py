@@ -48,5 +48,10 @@ def read_samples(
 
 
 def image_bytes(samples: Sequence[Sample], index: int) -> bytes:
-    """An image as it is stored, before anything is decoded."""
-    return samples.content(index) if isinstance(samples, ShardSamples) else samples[index].path.read_bytes()
+    """An image or a volume as it is stored, before anything is decoded; of a series all files, by name."""
+    if isinstance(samples, ShardSamples):
+        return samples.content(index)
+    path = samples[index].path
+    if path.is_dir():
+        return b"".join(file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file())
+    return path.read_bytes()
