@@ -1,0 +1,139 @@
+"""The paper's two ablations in small, on phantom films: where the experts are (Fig. 4), and interference (Fig. 5).
+
+    python -m pedclip.eval.ablations runs/ablations
+    python -m pedclip.eval.ablations runs/ablations --page docs/ablations
+
+Trains every arm of configuration/recipes/ablation_design.yaml with each seed, two runs at a time, a thread each. Run
+again, it goes on: a finished run stays, one that was stopped resumes. A folder that was begun with another design is
+refused. OUT then holds results.json and, for each run, result.json with its predictions; --page brings the figures and
+tables of that folder up to date. The films are generated: the numbers say nothing about medicine.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from ..processing.data.folder import read_folder
+from ..processing.phantom.folder import write_folder
+from .ablation_design import Design, Run, load_design, remember
+from .ablation_runs import FILMS, films_of_part, run_one
+from .ablation_statistics import summary
+from .statistics import RESAMPLES
+from .tasks import provenance
+
+DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "ablation_design.yaml"
+AT_ONCE = 2  # runs, a thread each: at this size a second thread saves a run less than half
+SECONDS = "seconds.txt"  # of each command that had runs to do, films and evaluation included
+NOTE = (
+    "Phantom films are generated from geometric solids. These numbers compare small models on them under one budget; "
+    "they say nothing about medicine."
+)
+
+
+def ablate(design: Design, out: Path) -> dict[str, Any]:
+    """Runs what is not finished and returns the whole result, which stands in OUT/results.json too."""
+    remember(design, out)
+    pending = [run for run in design.runs() if not (out / run.name / "result.json").is_file()]
+    began = time.monotonic()
+    try:
+        write_folder(out / FILMS, design.films)
+        for part in design.parts:
+            films_of_part(out, part)  # before two runs could make the same one
+        results = run_all(design, out)
+    finally:
+        if pending:  # a command that finds all runs finished tells nothing of how long they take
+            with (out / SECONDS).open("a", encoding="utf-8") as spent:
+                spent.write(f"{time.monotonic() - began:.1f}\n")
+
+    data = dataclasses.replace(design.training().data, path=str(out / FILMS))
+    test = read_folder(data, split="test", need_caption=False)
+    patients = [film.patient_id for film in test]
+    rows = (out / FILMS / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    trained_on = [row["body_part"] for row in map(json.loads, rows) if row["split"] == "train"]
+    found = {
+        "note": NOTE,
+        "data_set": "pedclip/phantom (synthetic)",
+        "kind": ", ".join(sorted({one["kind"] for one in results})),
+        **summary(design, results, patients),
+        "films": {
+            "train": {part: trained_on.count(part) for part in design.parts},
+            "test": {part: sum(film.body_part == part for film in test) for part in design.parts},
+            "test_patients": len(set(patients)),
+        },
+        "runs": [{key: value for key, value in one.items() if key != "predictions"} for one in results],
+        "seconds": round(sum(map(float, (out / SECONDS).read_text(encoding="utf-8").split())), 1),
+        "at_once": AT_ONCE,
+        "design": design.to_dict(),
+        **provenance(test, 0, RESAMPLES),
+    }
+    write_json(out / "results.json", found)
+    return found
+
+
+def run_all(design: Design, out: Path) -> list[dict[str, Any]]:
+    """The results of all runs, in the design's order. After a failure no further run is begun."""
+    torch.set_num_threads(1)  # of each evaluation: a training goes on beside it
+    stopped = Event()
+
+    def begin(run: Run) -> dict[str, Any]:
+        if stopped.is_set():
+            raise RuntimeError(f"{run.name} was not begun, since another run had failed")
+        try:
+            return run_one(design, run, out)
+        except BaseException:
+            stopped.set()
+            raise
+
+    runs = design.runs()
+    with ThreadPoolExecutor(AT_ONCE) as pool, tqdm(total=len(runs), unit="run", desc="Ablations") as bar:
+        futures = [pool.submit(begin, run) for run in runs]
+        try:
+            for future in as_completed(futures):
+                future.result()  # the first failure is the one that is told
+                bar.update()
+        finally:
+            stopped.set()
+        return [future.result() for future in futures]
+
+
+def write_json(file: Path, value: Any) -> None:
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    new.replace(file)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of the runs")
+    parser.add_argument(
+        "--design", type=Path, default=DESIGN, help="instead of configuration/recipes/ablation_design.yaml"
+    )
+    parser.add_argument("--page", type=Path, help="folder of the documentation to bring up to date")
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        results = ablate(load_design(args.design), args.out)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"pedclip.eval.ablations: {error}", file=sys.stderr)
+        return 2
+    from .ablation_page import report, write_page  # matplotlib takes seconds to import
+
+    print(report(results))
+    if args.page is not None:
+        write_page(args.page, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
