@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -104,7 +104,13 @@ def load_design(path: Path) -> Design:
     )
 
 
-def remember(design: Design, out: Path) -> None:
+class Fixed(Protocol):
+    """A design as JSON, without a path of this machine."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def remember(design: Fixed, out: Path) -> None:
     """Writes OUT/design.json before the first run; afterwards any other design is an error, and nothing is changed."""
     file, now = out / "design.json", design.to_dict()
     if file.is_file():

@@ -58,19 +58,26 @@ def overrides_of(design: Design, run: Run, out: Path) -> dict[str, Any]:
 
 
 def train(design: Design, run: Run, out: Path) -> None:
-    """`python -m pedclip.train` on one thread, to OUT/NAME; its words go to OUT/NAME/log.txt. It resumes by itself."""
-    words = [f"{key}={json.dumps(value)}" for key, value in overrides_of(design, run, out).items()]
-    command = [sys.executable, "-m", "pedclip.train", str(design.recipe)]
+    run_training(design.recipe, out / run.name, overrides_of(design, run, out))
+
+
+def run_training(recipe: Path, folder: Path, changed: Mapping[str, Any]) -> None:
+    """`python -m pedclip.train` on one thread; its words go to FOLDER/log.txt. It resumes by itself.
+
+    `changed` are values of the recipe by their names, "data.path" for example.
+    """
+    words = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
+    command = [sys.executable, "-m", "pedclip.train", str(recipe)]
     command += [word for one in words for word in ("--set", one)]
-    log = out / run.name / "log.txt"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = folder / "log.txt"
+    folder.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as said:
         done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, stdout=said, stderr=subprocess.STDOUT)
     if done.returncode:
         with log.open(encoding="utf-8") as said:
             last = " ".join("".join(deque(said, maxlen=3)).split())[-300:]
         raise RuntimeError(
-            f"the training of {run.name} ended with {done.returncode} ({last}); see {log}, and run again"
+            f"the training of {folder.name} ended with {done.returncode} ({last}); see {log}, and run again"
         )
 
 

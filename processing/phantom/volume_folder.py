@@ -19,6 +19,7 @@ from ..data.splits import split_of_patient
 from .folder import already_there, whole_or_not
 from .records import FINDINGS, Study
 from .render import build_anatomy
+from .report import write_report
 from .study import TWIN, Clinic, normal_twin, studies_of
 from .volume import PIXELS, SLICES, Volume, volume_of
 
@@ -66,6 +67,7 @@ class Case:
     """A volume with its row, and the numbers of the slices that stand for it among pictures."""
 
     row: dict[str, Any]
+    study: Study
     volume: Volume
     pictures: list[int]
 
@@ -98,7 +100,7 @@ def cases_in(settings: VolumeSettings) -> Iterator[list[Case]]:
 def _case(study: Study, split: str, settings: VolumeSettings) -> Case:
     anatomy = build_anatomy(study.patient, study.exams[0], study.seed)
     volume = volume_of(study, pixels=settings.pixels, slices=settings.slices, masks=True, anatomy=anatomy)
-    return Case({**row_of(study, volume), "split": split}, volume, [])
+    return Case({**row_of(study, volume), "split": split}, study, volume, [])
 
 
 def row_of(study: Study, volume: Volume) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def write_slices(out: Path | str, settings: VolumeSettings) -> int:
     """One 8-bit picture a slice, of some slices; `findings` are those in that very slice. Returns their number.
 
     Every slice with a finding is there, the same slice of the normal twin, and `normal_slices` others of each volume.
-    There is no report, as that speaks of the whole volume: captions come from the labels.
+    `text` is a report as if the child had these findings alone, since the volume's report speaks of all its slices.
     """
 
     def rows(new: Path, case: Case) -> Iterator[dict[str, Any]]:
@@ -157,13 +159,21 @@ def write_slices(out: Path | str, settings: VolumeSettings) -> int:
                 "file_name": f"slices/{row['study_id']}-{place:03d}.png",
                 "pair_id": f"{row['pair_id']}-{place:03d}",
                 "slice": place,
-                "text": None,
                 "findings": [name for name in row["findings"] if place in row["finding_slices"].get(name, ())],
             }
+            own["text"] = _report_on_slice(case.study, own["findings"], place, settings.clinic.wording)
             Image.fromarray(shades[place]).save(new / own["file_name"], compress_level=1)
             yield {**row, **own}
 
     return _write(Path(out).absolute(), settings, "slice", rows)
+
+
+def _report_on_slice(study: Study, names: list[str], place: int, wording: str) -> str:
+    exam = study.exams[0]
+    seen = replace(exam, findings=tuple(one for one in exam.findings if one.name in names))
+    random = np.random.Generator(np.random.PCG64([study.seed, 2, place]))
+    radiologist = study.report.radiologist
+    return write_report(study.patient, (seen,), wording=wording, radiologist=radiologist, random=random).text_of(0)
 
 
 def _write(
