@@ -95,6 +95,24 @@ class ModelUnderTest:
         embedded = np.concatenate(embeds)
         return EmbeddedImages(dataset.samples, embedded, by_layer, dataset.body_part, energy, weights)
 
+    @torch.inference_mode()
+    def embed_volumes(
+        self, volumes: Iterable[Any], advance: Callable[[int], Any] | None = None, **settings: Any
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Studies of several images, one after another: (N, D), normalised, and each one's shares of its slices (S,).
+
+        `volumes` are whatever the processor takes as one study; `settings` are those of its `volumes=` (window, ...).
+        """
+        embeds, shares = [], []
+        for volume in volumes:
+            inputs = self.processor(volumes=[volume], return_tensors="pt", **settings)
+            out = self.model.get_image_features(**inputs.to(self.model.logit_scale.device))
+            embeds.append(_normalised(out.pooler_output))
+            shares.append(out.slice_attentions[0].float().cpu().numpy())
+            if advance is not None:
+                advance(1)
+        return np.concatenate(embeds), shares
+
 
 @dataclass(frozen=True)
 class EmbeddedImages:
