@@ -34,7 +34,7 @@ from .ablations import write_json
 from .embeddings import load_model
 from .statistics import RESAMPLES
 from .tasks import provenance
-from .volume import answers, chances, compare, embed_splits
+from .volume import MIN_IMAGES, answers, chances, compare, embed_splits
 from .volume_design import TOWER, Design, Run, load_design
 
 DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "volume_design.yaml"
@@ -125,7 +125,7 @@ def run_one(design: Design, run: Run, out: Path) -> dict[str, Any]:
             "name": run.name,
             "seconds": round(max(line["seconds"] for line in lines if "seconds" in line), 1),  # of training steps
             "adapter_parameters": sum(weight.numel() for weight in tested.model.slice_pooling.parameters()),
-            "answers": answers(tested, embed_splits(tested, data), data, design.volumes.findings),
+            "answers": answers(tested, embed_splits(tested, data), data, design.volumes.findings, MIN_IMAGES),
         }
     write_json(file, result)
     return result

@@ -38,7 +38,9 @@ class Sentence:
     start: int
     end: int
     text: str
-    section: str | None = None  # history, comparison, technique, findings, impression, or None where no heading says it
+    section: str | None = (
+        None  # history, comparison, technique, findings, impression, or None where no heading says it
+    )
     heading: bool = False
 
 

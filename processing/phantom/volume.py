@@ -46,13 +46,13 @@ class Volume:
     """A study's slices with their truth. Row 0 of a slice is the patient's front, column 0 the picture's left."""
 
     hu: np.ndarray  # (S, P, P) int16, Hounsfield units, the lowest slice first, as DICOM series are read
-    masks: dict[str, np.ndarray]  # finding -> (S, P, P) bool; empty unless asked for
+    masks: dict[str, np.ndarray]  # finding -> (S, P, P) bool: at least half of the voxel; empty unless asked for
+    areas: dict[str, np.ndarray]  # finding -> (S,) mm2 of a slice that its outline fills on average; as the masks
     spacing: tuple[float, float, float]  # mm: from slice to slice, row to row, column to column
 
     def slices_with(self, finding: str) -> np.ndarray:
         """(S,) bool: the slices that show at least LEAST_MM2 of a finding."""
-        area = self.masks[finding].sum((1, 2)) * self.spacing[1] * self.spacing[2]
-        return area >= LEAST_MM2
+        return self.areas[finding] >= LEAST_MM2
 
 
 def voxelise(
@@ -136,7 +136,9 @@ def volume_of(
     hu = 1000 * (sliced(voxels.attenuation) / attenuation("water", CT_ENERGY) - 1)
     hu += HU_NOISE * (THICKNESS / spacing[0]) ** 0.5 * random.standard_normal(hu.shape, dtype=np.float32)
     hu = np.clip(np.rint(hu), *HU_RANGE).astype(np.int16)
-    return Volume(hu, {name: sliced(share) > 0.5 for name, share in voxels.marks.items()}, spacing)
+    shares = {name: sliced(share) for name, share in voxels.marks.items()}
+    areas = {name: share.sum((1, 2)) * spacing[1] * spacing[2] for name, share in shares.items()}
+    return Volume(hu, {name: share > 0.5 for name, share in shares.items()}, areas, spacing)
 
 
 def _reach(solids: Sequence[Solid]) -> float:
