@@ -9,7 +9,7 @@ RUFF := $(PY) -m ruff
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo bench11 test test-all check types fix xr common-tests floor matrix speed space space-test clean
+.PHONY: help venv demo bench11 ablations test test-all check types fix xr xr-mobe common-tests floor matrix speed space space-test clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,9 +66,15 @@ xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, w
 	$(VENV)/bin/pedclip export runs/xr/hub runs/xr/hub --overwrite --results runs/xr/results.json
 	$(VENV)/bin/pedclip check runs/xr/hub
 
+xr-mobe: $(STAMP)  ## Experts against a plain MLP on the same radiographs, 3 seeds, runs/xr-mobe/ (about 25 minutes on 2 cores)
+	$(PY) -m pedclip.eval.xr_mobe runs/xr-mobe
+
 bench11: $(STAMP)  ## Run the eleven tasks on phantoms in the official layouts, with a control (runs/bench11; needs runs/demo)
 	@test -f runs/demo/hub/config.json || $(MAKE) demo
 	$(PY) -m pedclip.eval.bench.phantom runs/bench11 --model runs/demo/hub
+
+ablations: $(STAMP)  ## Compare where the experts are, and one part against all, on phantoms (runs/ablations; about 25 minutes)
+	$(PY) -m pedclip.eval.ablations runs/ablations --page docs/ablations
 
 speed: $(STAMP)  ## Measure what docs/speed says, on an idle machine (about an hour on 2 cores)
 	$(PY) benchmarks/mobe.py --out benchmarks/results/mobe.json

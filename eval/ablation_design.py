@@ -89,6 +89,7 @@ def load_design(path: Path) -> Design:
         given = sorted(values) if isinstance(values, dict) else values
         raise ValueError(f"{path.name} has {given}; a design has the keys {', '.join(FIELDS)}, no more and no less")
     films = dict(values["films"])
+    clinic: dict[str, Any]
     clinic = {key: tuple(value) if isinstance(value, list) else value for key, value in films.pop("clinic").items()}
     try:
         settings = FolderSettings(clinic=Clinic(**clinic), splits=SplitsConfig(**films.pop("splits")), **films)

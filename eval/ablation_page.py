@@ -1,6 +1,7 @@
 """The ablations' figures and tables for docs/ablations, written by `python -m pedclip.eval.ablations ... --page`."""
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def facts(results: Mapping[str, Any]) -> str:
         counts = [f"{name} {one['with']}" for name, one in by.items()]
         findings.append(f"{part}: {', '.join(counts)}")
     gates = [one["gate_accuracy"] for one in results["runs"] if one["gate_accuracy"] is not None]
-    return (
+    return textwrap.fill(
         f"Trained on {sum(films['train'].values()):,} films ({_counts(films['train'])}), {training['epochs']} epochs: "
         f"{_range(one['steps'] for one in whole)} steps of {training['batch_size']} pairs, MLP-target "
         f"{_range(one['steps'] for one in target)} of {results['design']['target_batch_size']}. Tested on "
@@ -124,7 +125,9 @@ def facts(results: Mapping[str, Any]) -> str:
         f"{len(results['runs'])} runs and evaluation took {results['seconds'] / 60:.0f} minutes, {results['at_once']} "
         f"runs at a time on a thread each (torch {results['versions']['torch']}); a run's training "
         f"{_range(round(one['seconds']) for one in whole)} seconds, MLP-target's "
-        f"{_range(round(one['seconds']) for one in target)}."
+        f"{_range(round(one['seconds']) for one in target)}.",
+        width=119,
+        break_on_hyphens=False,
     )
 
 

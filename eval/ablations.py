@@ -33,7 +33,7 @@ from .statistics import RESAMPLES
 from .tasks import provenance
 
 DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "ablation_design.yaml"
-AT_ONCE = 2  # runs, a thread each: at this size a second thread saves a run less than half
+AT_ONCE = 2  # runs, a thread each
 SECONDS = "seconds.txt"  # of each command that had runs to do, films and evaluation included
 NOTE = (
     "Phantom films are generated from geometric solids. These numbers compare small models on them under one budget; "

@@ -57,7 +57,7 @@ def shape_and_size(image: Image.Image, keep_aspect_ratio: bool) -> np.ndarray:
 
 
 def _logistic(strength: float) -> Any:
-    return LogisticRegression(C=strength, max_iter=300)
+    return LogisticRegression(C=strength, max_iter=1000)
 
 
 def _ridge(strength: float) -> Any:

@@ -19,9 +19,12 @@ from .embeddings import ModelUnderTest, load_model
 from .page import listing, page, table, text
 from .plots import auc_plot, confusion_plot, response_plot, training_plot
 from .prompt_classification import logits_of
-from .prompts import question_file, questions
+from .prompts import Question, question_file, questions
+from .relevance import relevance
+from .relevance_page import picture_of
 from .tasks import shown
 
+MAPPED = ("chest", "knee", "whole_spine")  # whose films get a relevance map
 EXAMPLES = ("chest", "knee", "hand", "whole_spine", "elbow", "pelvis", "wrist", "ankle")
 
 
@@ -42,7 +45,7 @@ def write_demo_report(run: Path, results: Mapping[str, Any]) -> None:
         "<h2>What it says</h2>",
         "<p>Test films, and the three findings whose prompts fit best of those that the body part can have: the score "
         "is the softmax of “there is this finding” against “no finding”. Green: it is there.</p>",
-        _examples(run),
+        *_examples(run),
         "<h2>By finding</h2>",
         _by_finding(rows),
         f'<div class="wide">{auc_plot(rows)}</div>',
@@ -133,7 +136,7 @@ def _how(results: Mapping[str, Any]) -> str:
 # ---- example films
 
 
-def _examples(run: Path) -> str:
+def _examples(run: Path) -> list[str]:
     recipe = load_recipe(run / "recipe.yaml")
     data = DataConfig(path=str(run / DOSES["1"]))
     samples = read_folder(data, split="test", need_caption=False)
@@ -144,7 +147,35 @@ def _examples(run: Path) -> str:
         sick = next((one for one in samples if one.body_part == part and one.findings), None)
         if sick is not None:
             cards.append(_card(tested, sick, asked, data))
-    return f'<div class="films">{"".join(cards)}</div>'
+    return [
+        f'<div class="films">{"".join(cards)}</div>',
+        "<h2>What it looks at</h2>",
+        "<p>The first film of a part with a finding, the patches that the similarity with it rests on (more than that "
+        "with “no finding”), and the experts.</p>",
+        *_maps(tested, samples, asked, data),
+    ]
+
+
+def _maps(
+    tested: ModelUnderTest, samples: Sequence[Sample], asked: Mapping[str, Question], data: DataConfig
+) -> list[str]:
+    figures = []
+    for part in MAPPED:
+        sick = ((one, question_of(one, asked)) for one in samples if one.body_part == part)
+        sample, question = next(((one, found) for one, found in sick if found is not None), (None, None))
+        if sample is not None and question is not None:
+            text_of, against = (question.prompts_of(name, body_part=part)[0] for name in question.classes or {})
+            found = relevance(tested.model, tested.processor, str(sample.path), text_of, against=against)
+            figures.append(picture_of(found, private=False))
+    return figures
+
+
+def question_of(sample: Sample, asked: Mapping[str, Question]) -> Question | None:
+    """The first question whose finding the film has, each asked as the finding against its absence."""
+    return next(
+        (one for one in asked.values() if one.select([sample]).labels == [next(iter(one.classes or {}))]),
+        None,
+    )
 
 
 def _card(tested: ModelUnderTest, sample: Sample, asked: Mapping[str, Any], data: DataConfig) -> str:

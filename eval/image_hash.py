@@ -39,8 +39,19 @@ def picture_bits(content: bytes, onto: np.ndarray) -> np.ndarray | None:
 
     Raises UnreadableImageError where the bytes are no image.
     """
-    details = local_contrast(read_radiograph(content).pixels)
-    return None if details is None else np.packbits(np.concatenate([details[0] @ onto[0], details[1] @ onto[1]]) > 0)
+    details = picture_details(content)
+    return None if details is None else signs_of(details[None], onto)[0]
+
+
+def picture_details(content: bytes) -> np.ndarray | None:
+    """What a fingerprint is made from, (2, S * S), of an image file's bytes; None for a picture of one shade."""
+    return local_contrast(read_radiograph(content).pixels)
+
+
+def signs_of(details: np.ndarray, onto: np.ndarray) -> np.ndarray:
+    """(N, 2, S * S) -> fingerprints (N, B / 8), uint8."""
+    projected = [details[:, which] @ onto[which] for which in range(2)]
+    return np.packbits(np.concatenate(projected, axis=1) > 0, axis=1)
 
 
 def local_contrast(pixels: np.ndarray) -> np.ndarray | None:

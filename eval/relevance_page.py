@@ -88,16 +88,21 @@ def figure_of(found: Relevance, private: bool) -> bytes:
     return buffer.getvalue()
 
 
+def picture_of(found: Relevance, private: bool) -> str:
+    """The figure inside a page, as HTML."""
+    source = base64.b64encode(figure_of(found, private)).decode()
+    return f'<div class="wide"><img alt="film, relevance and experts" src="data:image/png;base64,{source}"></div>'
+
+
 def page_of(found: Relevance, private: bool) -> str:
     """The same as a page that needs no other file, with every expert in a table."""
-    source = base64.b64encode(figure_of(found, private)).decode()
     rows = [[name.replace("_", " "), f"{share:.4f}"] for name, share in found.experts]
     parts = [
         "<h1>What the similarity rests on</h1>",
         f'<p class="warn">{text(LIMITS)}</p>',
         *([f'<p class="warn"><strong>{text(PRIVATE_NOTE)}</strong></p>'] if private else []),
         f"<p>{text(_asked(found))}</p>",
-        f'<div class="wide"><img alt="film, relevance and experts" src="data:image/png;base64,{source}"></div>',
+        picture_of(found, private),
         *(["<h2>Experts</h2>", table(["body part", "involvement"], rows)] if rows else []),
     ]
     return page("Relevance", parts)

@@ -45,7 +45,8 @@ def baseline_sentences(results: Mapping[str, Any]) -> list[str]:
 
 
 def write_report(path: Path, results: Mapping[str, Any], curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    from .plots import auc_plot, confusion_plot, training_plot  # matplotlib takes seconds to import
+    # matplotlib takes seconds to import
+    from .plots import auc_plot, confusion_plot, reliability_plot, risk_coverage_plot, training_plot
 
     main = results["headline_fitting"]
     parts = [
@@ -72,6 +73,10 @@ def write_report(path: Path, results: Mapping[str, Any], curves: Mapping[str, Se
             f"{gate['chance']:.3f}. Without an expert: {gate['without_expert']} images.</p>"
         )
         parts.append(f'<div class="wide">{confusion_plot(gate["confusion"])}</div>')
+        detected = scores["gate_detector"]
+        parts.append(table(*_detector_table(detected)))
+        parts.append(reliability_plot(detected["calibration"]["reliability"], f"the gate, {fitting}"))
+        parts.append(risk_coverage_plot(detected["selective"], f"the gate, {fitting}"))
     drawn = {fitting: training_plot(lines) for fitting, lines in curves.items()}
     if any(drawn.values()):
         parts.append("<h2>Training</h2>")
@@ -140,8 +145,21 @@ def _retrieval(results: Mapping[str, Any]) -> str:
         )
         for direction in ("image_to_text", "text_to_image"):
             for name, score in found[direction].items():
-                lines.append([fitting, direction.replace("_", " "), name, shown(score), f"{score['chance']:.3f}"])
-    return listing(notes) + table(["fitting", "direction", "", "share", "chance"], lines)
+                trivial = [row.get(direction, {}).get(name) for row in found["baselines"]]
+                cells = [shown(score), f"{score['chance']:.3f}", *(shown(one) if one else "-" for one in trivial)]
+                lines.append([fitting, direction.replace("_", " "), name, *cells])
+    methods = [row["method"] for row in found["baselines"]]
+    return listing(notes) + table(["fitting", "direction", "", "PedCLIP", "chance", *methods], lines)
+
+
+def _detector_table(detected: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Calibration of the gate, and how well it tells images that it was not trained for from the others."""
+    ece = detected["calibration"]
+    lines = [["calibration", f"ECE, {ece['n']} known images", shown(ece), "0 if calibrated"]]
+    for kind, by_score in detected["abstention"].items():
+        for name, score in by_score.items():
+            lines.append(["abstention", f"AUC by the {name}, known images against {kind}", shown(score), "0.500"])
+    return ["the gate as a detector", "", "value", "chance"], lines
 
 
 def _how(results: Mapping[str, Any], main: str) -> str:

@@ -1,6 +1,7 @@
 """Does an image find its caption among all captions, and a caption its image?"""
 
 # Shapes: N images (and as many captions), K values of k
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..configuration.data import DataConfig
 from ..processing.data.captions import Captions
+from ..processing.data.sample import Sample
 from .embeddings import EmbeddedImages, ModelUnderTest
 from .statistics import RESAMPLES, estimate, share_metric
 
@@ -38,12 +40,22 @@ def retrieval(
 
 def matching(tested: ModelUnderTest, images: EmbeddedImages, data: DataConfig) -> Matching:
     """Every captioned image against every caption, both ways."""
-    captions = [Captions(data).caption(sample) for sample in images.samples]
+    having, texts = captioned(images.samples, data)
+    return matched(having, texts, images.embeds[having] @ tested.embed_texts(texts).T)
+
+
+def captioned(samples: Sequence[Sample], data: DataConfig) -> tuple[list[int], list[str]]:
+    """The numbers of the images that have a caption, and their captions; two are the least."""
+    captions = [Captions(data).caption(sample) for sample in samples]
     having = [index for index, caption in enumerate(captions) if caption]
     texts = [caption for caption in captions if caption]
     if len(texts) < 2:
         raise ValueError(f"{len(texts)} of {len(captions)} images have a caption; retrieval needs two (data.captions)")
-    similarity = images.embeds[having] @ tested.embed_texts(texts).T  # (N, N), images down, captions across
+    return having, texts
+
+
+def matched(having: list[int], texts: list[str], similarity: np.ndarray) -> Matching:
+    """What a similarity (N, N), images down and captions across, finds first in both directions."""
     ids = np.unique(texts, return_inverse=True)[1]
     same = ids[:, None] == ids[None, :]
     both = {"image_to_text": similarity, "text_to_image": similarity.T}

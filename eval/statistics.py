@@ -193,7 +193,7 @@ def estimate(metric: Metric, patients: Sequence[str], resamples: int = RESAMPLES
         smallest = min(len(np.unique(names[group])) for group in metric.groups)
         low, high = bound_without_spread(value, smallest)
     else:
-        low, high = bca_interval(value, drawn, _without_each(metric, patients), distinct)
+        low, high = bca_interval(value, drawn, without_each(metric, patients), distinct)
     return Estimate(value, low, high, len(patients), distinct, len(drawn))
 
 
@@ -204,7 +204,7 @@ def paired_difference(
     return estimate(lambda weights: metric(weights) - other(weights), patients, resamples, seed)
 
 
-def _without_each(metric: Metric, patients: Sequence[str]) -> np.ndarray:
+def without_each(metric: Metric, patients: Sequence[str]) -> np.ndarray:
     """(patients,): the value without one patient after the other, or without one of JACKKNIFE_GROUPS groups."""
     names, of_image = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
     of_image = of_image % JACKKNIFE_GROUPS

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from ..processing.data.sample import Sample
 from ..processing.data.samples import image_bytes
 from ..processing.dicom_pedclip import UnreadableImageError
-from .image_hash import BITS, directions, picture_bits
+from .image_hash import BITS, SIDE, directions, picture_details, signs_of
 
 MANIFEST = "training_manifest.npz"
 VERSION = 1
@@ -57,28 +57,30 @@ def hash_samples(samples: Sequence[Sample], salt: bytes, what: str) -> Hashed:
 
     def of_content(content: bytes) -> tuple[bytes, np.ndarray | None]:
         try:
-            bits = picture_bits(content, onto)
+            details = picture_details(content)
         except UnreadableImageError:
-            bits = None
-        return hashlib.sha256(salt + content).digest()[:HASH_BYTES], bits
+            details = None
+        return hashlib.sha256(salt + content).digest()[:HASH_BYTES], details
 
-    files, pictures = [], []
+    nothing = np.zeros((2, SIDE * SIDE), np.float32)
+    files, recognisable, pictures = [], [], [np.zeros((0, BITS // 8), np.uint8)]
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads,
         tqdm(total=len(samples), unit="image", desc=what, leave=False) as bar,
     ):
         for first in range(0, len(samples), AT_ONCE):
             contents = [image_bytes(samples, place) for place in range(first, min(first + AT_ONCE, len(samples)))]
-            for file, bits in threads.map(of_content, contents):
-                files.append(np.frombuffer(file, np.uint8))
-                pictures.append(bits)
+            hashes, found = zip(*threads.map(of_content, contents), strict=True)
+            files += [np.frombuffer(file, np.uint8) for file in hashes]
+            recognisable += [details is not None for details in found]
+            # together: a product for each picture is ten times slower where other work shares the cores
+            pictures.append(signs_of(np.stack([nothing if one is None else one for one in found]), onto))
             bar.update(len(contents))
-    nothing = np.zeros(BITS // 8, np.uint8)
     return Hashed(
         patients=_rows([np.frombuffer(ids[one.patient_id], np.uint8) for one in samples], HASH_BYTES),
         files=_rows(files, HASH_BYTES),
-        pictures=_rows([nothing if bits is None else bits for bits in pictures], BITS // 8),
-        recognisable=np.array([bits is not None for bits in pictures], bool),
+        pictures=np.concatenate(pictures),
+        recognisable=np.array(recognisable, bool),
     )
 
 

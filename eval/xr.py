@@ -29,9 +29,10 @@ from .gate import gate_accuracy
 from .prompt_classification import prompt_classification
 from .prompts import Question, questions
 from .report import baseline_sentences, markdown_table, write_report
-from .retrieval import retrieval
+from .retrieval import matching, retrieval_result
+from .retrieval_baselines import retrieval_baselines
 from .statistics import RESAMPLES, Metric, paired_difference
-from .tasks import data_set_name, provenance
+from .tasks import Settings, data_set_name, detect, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +141,18 @@ def evaluate_row(row: Row, fitting: Fitting, samples: Mapping[str, list[Sample]]
     return entries
 
 
+def evaluate_retrieval(
+    fitting: Fitting, samples: Mapping[str, list[Sample]], data: DataConfig, seed: int
+) -> dict[str, Any]:
+    """The model's R@k with chance, and what trivial methods retrieve from the same images and captions."""
+    drawn = {"resamples": RESAMPLES, "seed": seed}
+    own = matching(fitting.tested, fitting.images["test"], data)
+    return {
+        **retrieval_result(own, fitting.images["test"], data, **drawn),
+        "baselines": retrieval_baselines(own, samples, fitting.features, data, **drawn),
+    }
+
+
 def lead(metric: Metric, other: Metric, patients: Sequence[str], seed: int) -> dict[str, Any]:
     return paired_difference(metric, other, patients, RESAMPLES, seed).to_dict()
 
@@ -170,8 +183,10 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
             entries = evaluate_row(row, fitting, samples, data, seed)
             scores[row.key] = entries[0]
             results["rows"].append({"key": row.key, "title": row.title, "fitting": name, "entries": entries})
-        scores["retrieval_r1"] = retrieval(tested, fitting.images["test"], data, seed=seed)
-        scores["gate_accuracy"] = gate_accuracy(fitting.images["test"], tested.body_parts, seed=seed)
+        scores["retrieval_r1"] = evaluate_retrieval(fitting, samples, data, seed)
+        test = fitting.images["test"]
+        scores["gate_accuracy"] = gate_accuracy(test, tested.body_parts, seed=seed)
+        scores["gate_detector"] = detect("gate-detector", tested, test, Settings(data, None, RESAMPLES, seed))
         results["fittings"][name] = scores
     if not results["fittings"]:
         raise FileNotFoundError(f"{run} has no model: neither {' nor '.join(place for place, _ in FITTINGS.values())}")
@@ -182,6 +197,9 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
         "data_set": data_set_name(data),
         "split": "test",
         "images": {split: len(part) for split, part in samples.items()},
+        "patients": {split: len({sample.patient_id for sample in part}) for split, part in samples.items()},
+        "body_parts": {split: len({sample.body_part for sample in part}) for split, part in samples.items()},
+        "training_minutes": {name: minutes(lines) for name, lines in curves(run).items()},
         "sources_with_one_body_part": one_part_sources(samples["train"]),
         **results,
         "baselines": {baseline.name: baseline.settings for baseline in (PROBE, *BASELINES.values())},
@@ -237,6 +255,12 @@ def curves(run: Path) -> dict[str, list[dict[str, Any]]]:
         if path.is_file():
             found[name] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     return found
+
+
+def minutes(lines: Sequence[Mapping[str, Any]]) -> float | None:
+    """How long a training took, by its own clock, which stands still while it is stopped."""
+    told = [line["seconds"] for line in lines if "seconds" in line]
+    return round(told[-1] / 60, 1) if told else None
 
 
 if __name__ == "__main__":

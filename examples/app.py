@@ -33,6 +33,10 @@ from transformers import AutoModel, AutoProcessor
 from transformers.utils import cached_file
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "space"))  # in a checkout; in a Space relevance_map.py lies beside this file
+
+from relevance_map import drawn_over, relevance_map  # noqa: E402
+
 WORD = re.compile(r"[^\W\d_]+")  # letters alone
 MAX_BYTES = 64 * 2**20
 MAX_FINDINGS = 20
@@ -62,6 +66,10 @@ AGAINST = (
     "Each line shares 100 % with “{against}”: above 50 % it fits this film better than that text does. A score does "
     "not say how likely a disease is."
 )
+WHERE = (
+    "Orange: the patches that the similarity with “{line}”{against} rests on, by gradient and attention. It says what "
+    "this model's number rests on, not where a disease is."
+)
 GATE = "How much each body part's expert took part when the film was read. The five most involved are shown."
 
 
@@ -89,7 +97,9 @@ class Reader:
     """One model, opened once, that answers questions about films; several at a time may ask."""
 
     def __init__(self, model: str):
-        self.model = AutoModel.from_pretrained(model, trust_remote_code=True).eval()
+        # eager, so that attention weights come back for the map
+        opened = AutoModel.from_pretrained(model, trust_remote_code=True, attn_implementation="eager")
+        self.model = opened.eval().requires_grad_(False)
         self.processor = AutoProcessor.from_pretrained(model, trust_remote_code=True)
         self.trained_on_phantoms = "pedclip/phantom" in training_data(file_beside(model, "README.md"))
         labels = json.loads(file_beside(model, "training_labels.json") or "{}")
@@ -133,6 +143,26 @@ class Reader:
             unknown=unknown,
             meaning=AGAINST.format(against=against[0]) if against else AMONG,
         )
+
+    def where(self, film: Film, findings: str, against: str = "") -> tuple[Image.Image, str]:
+        """A map over the film for the line that fits best, and what it is a map of."""
+        scores = self.ask(film, findings, against).scores
+        line, other = max(scores, key=lambda one: scores[one]), lines_of(against)[:1]
+        with self.tokenizing:
+            inputs = self.processor(text=[line, *other], return_tensors="pt", padding=True, truncation=True)
+        with torch.no_grad():
+            embeds = self.model.get_text_features(**inputs, return_dict=True).pooler_output
+        embeds = torch.nn.functional.normalize(embeds, dim=-1)
+        direction = embeds[:1] - embeds[1:] if other else embeds
+        found = relevance_map(self.model, film.pixel_values, direction)
+        said = WHERE.format(line=line, against=f" more than with “{other[0]}”" if other else "")
+        return drawn_over(self._seen(film), found), said
+
+    def _seen(self, film: Film) -> np.ndarray:
+        """(H, W), 0 to 255: the film at the model's size, as it goes in."""
+        settings = self.processor.image_processor
+        mean, std = (np.array(values).reshape(-1, 1, 1) for values in (settings.image_mean, settings.image_std))
+        return np.clip((film.pixel_values[0].numpy() * std + mean) * 255, 0, 255).mean(0)
 
     def _body_parts(self, router_logits: Sequence[torch.Tensor]) -> dict[str, float]:
         """By the last layer that has experts; a plain ViT has none."""
@@ -222,13 +252,21 @@ def taken(path: str) -> bytes:
 
 def figure(film: Film, size: str, said: str) -> str:
     """The picture inside the page itself: it is never a file that somebody else could ask for."""
-    buffer = io.BytesIO()
-    film.picture.save(buffer, "PNG")
-    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     caption = f"{said} As the model sees it: in its display range, read at {size} pixels."
+    return framed(film.picture, "film", "The radiograph", caption.strip())
+
+
+def map_of(picture: Image.Image, said: str) -> str:
+    return framed(picture, "map", "The radiograph with the relevance of its patches", said)
+
+
+def framed(picture: Image.Image, kind: str, says: str, caption: str) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     return (
-        f'<figure class="film"><img alt="The radiograph" src="{source}">'
-        f"<figcaption>{html.escape(caption.strip())}</figcaption></figure>"
+        f'<figure class="{kind}"><img alt="{says}" src="{source}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
 
 
@@ -275,12 +313,13 @@ def page(reader: Reader):
             answer.scores,
             html.escape(answer.meaning),
             answer.body_parts,
+            "",  # the map of an earlier question
         ]
 
     def refused(error: RefusedError, kept: Any) -> list[Any]:
         """No score of an earlier question stays in sight."""
         notice = gr.HTML(panel("problem", html.escape(str(error))), visible=True)
-        return [kept, notice, gr.Column(visible=False), *[gr.skip()] * 5]
+        return [kept, notice, gr.Column(visible=False), *[gr.skip()] * 5, ""]
 
     def upload(path: str | None, findings: str, against: str) -> list[Any]:
         kept = None
@@ -299,6 +338,14 @@ def page(reader: Reader):
             return answered(*kept, findings, against)
         except RefusedError as error:
             return refused(error, kept)
+
+    def where(kept: tuple[Film, str] | None, findings: str, against: str) -> str:
+        try:
+            if kept is None:
+                raise RefusedError("Drop a radiograph or pick a sample first.")
+            return map_of(*reader.where(kept[0], findings, against))
+        except RefusedError as error:
+            return panel("problem", html.escape(str(error)))
 
     def pick(chosen: gr.SelectData) -> list[Any]:
         sample = samples[chosen.index]
@@ -348,10 +395,12 @@ def page(reader: Reader):
                     unknown = gr.HTML(visible=False)
                     scores = gr.Label(label="Scores", show_heading=False, elem_id="scores")
                     meaning = gr.HTML(elem_classes="small")
+                    show = gr.Button("Show what the best line rests on", size="sm", elem_id="where")
+                    relevance = gr.HTML(elem_id="relevance")
                     gate = gr.Label(label="Body part, by the gate", show_heading=False, elem_id="gate")
                     gr.HTML(GATE, elem_classes="small")
 
-        outcome = [state, notice, results, picture, unknown, scores, meaning, gate]
+        outcome = [state, notice, results, picture, unknown, scores, meaning, gate, relevance]
         own = {"api_visibility": "private"}
         work = {**own, "concurrency_id": "film", "concurrency_limit": AT_ONCE}  # together, not for each button
         uploaded = file.upload(upload, [file, findings, against], outcome, **work)
@@ -360,6 +409,7 @@ def page(reader: Reader):
             gr.on([button.click, against.submit], ask, [state, findings, against], outcome, **work),
             gallery.select(pick, outputs=[findings, against, *outcome], **work),
         ]
+        show.click(where, [state, findings, against], relevance, **work)
         for one in asked:
             one.then(None, js=INTO_SIGHT, **own)
     return blocks.queue(max_size=WAITING, api_open=False)

@@ -42,7 +42,8 @@ def add_bench_parsers(verbs: argparse._SubParsersAction) -> None:
         "report",
         help="one page about runs of `pedclip bench`, beside the paper's numbers",
         description="Writes an HTML page, or Markdown where OUT ends in .md: every task with its interval and chance, "
-        "differences between the runs on the same patients, labels one by one, and what the paper prints.",
+        "differences between the runs on the same patients, labels one by one, subgroups, reliability, relevance maps "
+        "of generated films, and what the paper prints. No patient's film is shown.",
         epilog="example: pedclip report runs/bench runs/other --out report.html",
     )
     report.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folders that `pedclip bench` wrote")

@@ -10,8 +10,8 @@ from pedclip.eval.report import baseline_sentences, markdown_table
 
 PHANTOM = "pedclip/phantom (synthetic)"
 # the Hub's names of metrics, by a word of ours
-METRIC_TYPES = {"AUC": "roc_auc", "accuracy": "accuracy", "R@": "recall"}
-WANTED = "give what `pedclip eval --out`, `make demo` or `make xr` wrote"
+METRIC_TYPES = {"AUC": "roc_auc", "accuracy": "accuracy", "R@": "recall", "MAE": "mae", "Dice": "dice"}
+WANTED = "give what `pedclip eval --out`, `pedclip bench`, `make demo` or `make xr` wrote"
 OWN_METHOD = "PedCLIP"  # beside baselines, which are no results of this model
 
 
@@ -24,7 +24,7 @@ def card_changes(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def results_markdown(results: Sequence[Mapping[str, Any]]) -> str:
-    """One table of what `pedclip eval` and `make demo` wrote, then the whole table of each `make xr`."""
+    """One table of what `pedclip eval`, `bench` and `make demo` wrote, then the whole table of each `make xr`."""
     single = [row for result in results if "fittings" not in result for row in rows_of(result)]
     parts = [results_table(single)] if single else []
     parts += dict.fromkeys(f"> {result['note']}" for result in results if result.get("note"))
@@ -44,6 +44,10 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     shared = {"split": split, "data_set": result.get("data_set")}
     if "task" in result:
         return _complete([{**shared, **result}])
+    if isinstance(result.get("tasks"), list):  # of the benchmark; what could not be answered is no result
+        if result.get("shuffled_labels"):
+            raise ValueError("a result file is the control with shuffled labels, and no result of the model")
+        return _complete([{**shared, **entry} for entry in result["tasks"] if "status" not in entry])
     if not isinstance(result.get("rows"), list):
         raise ValueError(f"a result file holds {', '.join(map(repr, list(result)[:5]))}; {WANTED}")
     found = [
@@ -57,7 +61,7 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     if mean and found:
         said = {"task": "findings", "metric": "mean AUC", "kind": found[-1]["kind"], "chance": found[-1]["chance"]}
         found.append({**shared, **mean, **said})
-    for key, task in (("gate_accuracy", "gate"), ("retrieval_r1", "retrieval")):
+    for key, task in (("gate_accuracy", "gate"), ("gate_detector", "gate-detector"), ("retrieval_r1", "retrieval")):
         if isinstance(result.get(key), Mapping):
             found.append({**shared, **result[key], "task": task})
     return _complete(found)

@@ -1,7 +1,7 @@
 """Scores of labels as AUCs: each label's own, their mean, and what was too rare to be counted."""
 
 # Shapes: N images, C labels, S sets of scores
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from ..classification import Classification
 from ..statistics import auc_metric, below_chance, estimate, mean_of
-from .asked import Answer, Asked
+from .asked import Answer, Asked, Stated
 from .questions import ProbeTask, labels_of
 
 
@@ -19,12 +19,14 @@ def label_answer(
     scores: Sequence[np.ndarray],
     learned: np.ndarray,
     about: Mapping[str, Any],
+    probability: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Answer:
     """The answer that S sets of scores (N, C) of the test images give, higher for likelier; the AUC is their mean.
 
     `learned` (C,) says which labels the scores know of; the others may be NaN. A label is in the mean if it is learned
     and has `task.min_images` images with and without it both in train and in test; one that is not is listed with the
-    reason. `about` is {kind, ...}: how the scores were made.
+    reason. `about` is {kind, ...}: how the scores were made. `probability` makes a label's probabilities of scores; by
+    itself it takes them for log-odds.
     """
     images = asked.splits["test"]
     truth, names = labels_of(task, images.samples)
@@ -39,7 +41,29 @@ def label_answer(
         draw = f", draw {number}" if len(scores) > 1 else ""
         for place in np.flatnonzero(learned):
             columns[f"score: {names[place]}{draw}"] = np.round(of_draw[:, place], 5).tolist()
-    return Answer({"asks": task.asks, **about, **scored.result}, columns, scored.metric, images.patients)
+    counted = [place for place, row in enumerate(scored.result["classes"]) if row["in_mean"]]
+    stated = stated_by_label(
+        truth[:, counted], [of_draw[:, counted] for of_draw in scores], images.patients, probability
+    )
+    result = {"asks": task.asks, **about, **scored.result}
+    return Answer(result, columns, scored.metric, images.patients, stated=stated)
+
+
+def stated_by_label(
+    truth: np.ndarray,
+    scores: Sequence[np.ndarray],
+    patients: Sequence[str],
+    probability: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Stated:
+    """What S sets of scores (N, C) state of each label of each image, all together: S x C x N statements."""
+    said = np.concatenate([(probability or sigmoid)(of_draw).T.ravel() for of_draw in scores])
+    labels = truth.shape[1] * len(scores)
+    return Stated(np.tile(truth.T.ravel(), len(scores)).astype(int), said, list(patients) * labels)
+
+
+def sigmoid(scores: np.ndarray) -> np.ndarray:
+    """Probabilities of log-odds, without overflow."""
+    return 0.5 * (1 + np.tanh(scores / 2))
 
 
 def macro_auc(truth: np.ndarray, scores: np.ndarray) -> float:

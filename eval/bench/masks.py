@@ -12,7 +12,7 @@ from ...processing.data.official.grazpedwri_dx import BONES
 from ...processing.data.sample import Sample
 
 CLASSES = tuple(sorted(BONES))
-LEVELS = np.linspace(0.05, 0.95, 19)  # shares of the training images above which a constant mask says bone
+LEVELS = np.linspace(0.05, 0.95, 19)  # shares of the training images or likelihoods above which a mask says bone
 FRONTAL = "1"  # GRAZPEDWRI-DX's column projection
 
 

@@ -43,3 +43,33 @@ def task_plot(runs: Sequence[Mapping[str, Any]], paper: Mapping[str, Mapping[str
     all_axes[0, 0].legend(fontsize=8, frameon=False, ncols=len(runs) + 1, loc="lower left", bbox_to_anchor=(0, 1))
     figure.tight_layout(h_pad=0.1)
     return picture(figure, "every task with its interval; dotted: chance")
+
+
+def reliability_panels(entries: Mapping[str, Mapping[str, Any]], across: int = 4) -> str | None:
+    """How often what each task stated came true, a panel a task; None where no task states probabilities."""
+    stated = {name: entry["calibration"] for name, entry in entries.items() if entry.get("calibration")}
+    if not stated:
+        return None
+    down = -(-len(stated) // across)
+    figure, all_axes = plt.subplots(
+        down, across, figsize=(2.4 * across, 2.5 * down), squeeze=False, sharex=True, sharey=True
+    )
+    for axes in all_axes.flat[len(stated) :]:
+        axes.set_axis_off()
+    for axes, (name, found) in zip(all_axes.flat, stated.items(), strict=False):
+        axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
+        most = max(row["n"] for row in found["reliability"])
+        for row in found["reliability"]:
+            if row["low"] is not None:
+                axes.plot([row["confidence"]] * 2, [row["low"], row["high"]], color=COLORS[0], linewidth=1.2)
+            axes.plot(
+                row["confidence"], row["value"], "o", color=COLORS[0], markersize=2 + 5 * (row["n"] / most) ** 0.5
+            )
+        axes.set_title(f"{name}\nECE {found['value']:.3f}", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+    figure.supxlabel("stated probability; dotted: calibrated; larger: more images", fontsize=8)
+    figure.supylabel("share that came true", fontsize=8)
+    figure.tight_layout()
+    return picture(figure, "reliability of every task that states probabilities")

@@ -46,7 +46,9 @@ def image_only(asked: Asked, task: ProbeTask, *, neighbours: Sequence[int] = NEI
         "neighbours_tried": usable,
         "chosen_on": f"{len(of_validation)} validation images, by macro AUC",
     }
-    return label_answer(asked, task, [_shares(fitted[chosen], test.embeds)], mixed(truth), about)
+    return label_answer(
+        asked, task, [_shares(fitted[chosen], test.embeds)], mixed(truth), about, lambda shares: shares.clip(0, 1)
+    )
 
 
 def image_text_matching(asked: Asked) -> Answer:

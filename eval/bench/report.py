@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ..intervals import bca_interval
 from ..page import listing, page, table, text
 from ..tasks import shown
+from .by_group import NOTE
+from .maps import MAPS
 
 PAPER = Path(__file__).parent / "paper.yaml"
 PHANTOM = (
@@ -19,7 +22,7 @@ PHANTOM = (
 
 
 def open_run(folder: Path | str) -> dict[str, Any]:
-    """A run as `pedclip bench` left it: {"name", "settings", "entries": {task: entry with its draws}}."""
+    """A run as `pedclip bench` left it: {"name", "note", "entries": {task: entry with its draws}, "maps"}."""
     folder = Path(folder)
     if not (folder / "results.json").is_file():
         raise FileNotFoundError(f"{folder} is no run of `pedclip bench`: it has no results.json")
@@ -28,18 +31,27 @@ def open_run(folder: Path | str) -> dict[str, Any]:
     for entry in results["tasks"]:
         whole = folder / "tasks" / f"{entry['task']}.json"
         entries[entry["task"]] = json.loads(whole.read_text(encoding="utf-8")) if whole.is_file() else entry
-    return {"name": results.get("name") or folder.name, "note": results.get("note"), "entries": entries}
+    maps = folder / MAPS
+    return {
+        "name": results.get("name") or folder.name,
+        "note": results.get("note"),
+        "entries": entries,
+        "maps": json.loads(maps.read_text(encoding="utf-8")) if maps.is_file() else [],
+    }
 
 
 def difference(entry: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any] | None:
     """How much higher `entry` is than `other` on the same patients, drawn together; None if they are not the same."""
-    same = ("data_hash", "seed", "resamples_asked", "n", "metric")
-    if any(entry.get(key) != other.get(key) for key in same) or not entry.get("draws") or not other.get("draws"):
+    same = ("data_hash", "seed", "resamples_asked", "n", "patients", "metric")
+    kept = ("draws", "without_each")
+    if any(entry.get(key) != other.get(key) for key in same) or not all(entry.get(k) and other.get(k) for k in kept):
         return None
-    drawn = np.array(entry["draws"], float) - np.array(other["draws"], float)
-    drawn = drawn[~np.isnan(drawn)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"value": entry["value"] - other["value"], "low": float(low), "high": float(high)}
+    drawn, without_each = (np.array(entry[key], float) - np.array(other[key], float) for key in kept)
+    value = entry["value"] - other["value"]
+    if np.isnan(drawn).all():
+        return {"value": value, "low": None, "high": None}
+    low, high = bca_interval(value, drawn, without_each, entry["patients"])
+    return {"value": value, "low": low, "high": high}
 
 
 def markdown(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -52,16 +64,28 @@ def markdown(runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def html(runs: Sequence[Mapping[str, Any]]) -> str:
-    """The page: plot, tables, and what is to be known of them. It names no patient and shows no image."""
-    from .plots import task_plot  # matplotlib takes seconds to import
+    """The page: plot, tables, maps of generated films, and what is to be known of it all. It shows no patient."""
+    from .plots import reliability_panels, task_plot  # matplotlib takes seconds to import
 
     parts = ["<h1>PedCLIP: the eleven tasks</h1>"]
     parts += [f'<p class="warn">{text(note)}</p>' for note in _notes(runs)]
     parts.append(f'<div class="wide">{task_plot(runs, _paper()["tasks"])}</div>')
     for title, header, lines in _tables(runs):
         parts += [f"<h2>{text(title)}</h2>", table(header, lines)]
+    for run in runs:
+        if drawn := reliability_panels(run["entries"]):
+            parts += [f"<h2>Reliability: {text(run['name'])}</h2>", f'<div class="wide">{drawn}</div>']
+    for run in runs:
+        if run["maps"]:
+            parts.append(f"<h2>What it looks at: {text(run['name'])}</h2><p>Generated films, nobody is shown.</p>")
+            parts += [_map(one) for one in run["maps"]]
     parts += ["<h2>About the paper's numbers</h2>", listing([line.removeprefix("- ") for line in _paper_lines()])]
     return page("PedCLIP: the eleven tasks", parts)
+
+
+def _map(drawn: Mapping[str, str]) -> str:
+    says = text(f"{drawn['data_set']}, {drawn['label']}: film, relevance and experts")
+    return f'<div class="wide"><img alt="{says}" src="data:image/png;base64,{text(drawn["png"])}"></div>'
 
 
 def _paper() -> dict[str, Any]:
@@ -74,7 +98,12 @@ def _paper_lines() -> list[str]:
 
 
 def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    return ["Not a medical device.", *dict.fromkeys(run["note"] for run in runs if run.get("note"))]
+    grouped = any(entry.get("subgroups") for run in runs for entry in run["entries"].values())
+    return [
+        "Not a medical device.",
+        *([NOTE] if grouped else []),
+        *dict.fromkeys(run["note"] for run in runs if run.get("note")),
+    ]
 
 
 def _tables(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -84,6 +113,8 @@ def _tables(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str], lis
         found.append(_differences(runs, names))
     for run in runs:
         found.append(_labels(run))
+        found.append(_subgroups(run))
+        found.append(_calibration(run))
         found.append(_paraphrases(run))
     return [one for one in found if one[2]]
 
@@ -140,9 +171,15 @@ def _differences(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
         for other in others:
             pair = (first["entries"].get(name), other["entries"].get(name))
             found = difference(*pair) if all(one and "value" in one for one in pair) else None
-            cells.append(f"{found['value']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})" if found else "-")
+            cells.append(_signed(found) if found else "-")
         lines.append([name, *cells])
     return "Differences on the same patients, drawn together", header, lines
+
+
+def _signed(found: Mapping[str, Any]) -> str:
+    if found["low"] is None:
+        return f"{found['value']:+.3f} (no interval)"
+    return f"{found['value']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
 
 
 def _labels(run: Mapping[str, Any]):
@@ -155,6 +192,33 @@ def _labels(run: Mapping[str, Any]):
             left_out = "" if row.get("in_mean", True) else "not in the mean"
             lines.append([entry["task"], row["class"], value, str(row.get("n", "-")), left_out])
     return f"By label: {run['name']}", ["task", "label", "value", "images with it", ""], lines
+
+
+def _subgroups(run: Mapping[str, Any]):
+    """Every subgroup with its n, those too small for a number too; then how far the best lies from the worst."""
+    lines = []
+    for entry in run["entries"].values():
+        for kind, found in entry.get("subgroups", {}).items():
+            for row in found["groups"]:
+                value = shown(row) if "value" in row else row["too_few"]
+                lines.append(
+                    [entry["task"], kind, row["group"], value, f"{row['n']} images, {row['patients']} patients"]
+                )
+            if found["unknown"]:
+                lines.append([entry["task"], kind, "not told", "-", f"{found['unknown']} images"])
+            if gap := found["gap"]:
+                lines.append([entry["task"], kind, f"gap: {gap['best']} to {gap['worst']}", _signed(gap), gap["note"]])
+    return f"By subgroup: {run['name']}", ["task", "by", "subgroup", "value", "of"], lines
+
+
+def _calibration(run: Mapping[str, Any]):
+    lines = []
+    for entry in run["entries"].values():
+        if found := entry.get("calibration"):
+            expected = found["if_calibrated"]["mean"]
+            lines.append([entry["task"], shown(found), f"{expected:.3f}", shown(found["brier"]), str(found["n"])])
+    header = ["task", "ECE", "expected if calibrated", "Brier score", "stated probabilities"]
+    return f"Do stated probabilities come true: {run['name']}", header, lines
 
 
 def _paraphrases(run: Mapping[str, Any]):

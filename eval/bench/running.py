@@ -16,13 +16,18 @@ from tqdm.auto import tqdm
 from ...configuration.data import DataConfig
 from ...processing.data.folder import fault_of_image
 from ...processing.data.official.readers import official_reader
+from ...processing.data.official.terms import all_terms
 from ...processing.data.sample import Sample
 from ...processing.dicom_pedclip import UnreadableImageError
+from ...processing.phantom.official import is_phantom_tree
+from ..calibration import calibration
 from ..embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
 from ..leakage import leaks_of
-from ..statistics import RESAMPLES, patient_weights
+from ..statistics import RESAMPLES, patient_weights, without_each
 from ..tasks import provenance, shown
 from .asked import Answer, Asked
+from .by_group import by_group
+from .maps import MAPS, maps_of
 from .tasks import TASKS, BenchTask
 from .zero_shot import PROMPTS
 
@@ -64,7 +69,7 @@ def run_bench(
     """Each task's entry, in the order of the table; those that OUT has from an earlier run are not made again.
 
     A data set whose folder is not there gives an entry that says so. OUT/tasks/NAME.json holds an answer with its
-    predictions, OUT/results.json all entries.
+    predictions, OUT/results.json all entries, OUT/maps.json relevance maps of generated films.
     """
     chosen = tasks_named(names)
     out.mkdir(parents=True, exist_ok=True)
@@ -80,6 +85,8 @@ def run_bench(
             pending.append(task)
         else:
             entries[task.name] = _missing(task, folder)
+    first = {name: place for place, name in reversed(list(enumerate(task.data_set for task in pending)))}
+    pending.sort(key=lambda task: first[task.data_set])  # so that each data set is embedded once
     opened = load_model(bench.model) if pending else None
     sets: dict[str, Asked] = {}
     leaks: dict[str, Any] = {}
@@ -104,6 +111,9 @@ def run_bench(
             write_json(out / "tasks" / f"{task.name}.json", entries[task.name])
             say(line_of(entries[task.name]))
             bar.update()
+    if opened is not None and not bench.shuffled:
+        data_sets = list(dict.fromkeys(task.data_set for task in chosen))
+        write_json(out / MAPS, maps_of(opened, bench.data_root, data_sets, bench.prompts))
     ordered = [entries[task.name] for task in chosen]
     kept = [_without_predictions(entry) for entry in ordered]
     write_json(out / "results.json", {"name": out.name, "note": note, **bench.settings(), "tasks": kept})
@@ -160,19 +170,29 @@ def shuffled(images: EmbeddedImages, seed: int) -> EmbeddedImages:
 
 def _entry(bench: Bench, task: BenchTask, asked: Asked, answer: Answer, began: float) -> dict[str, Any]:
     test = asked.splits["test"].samples
+    drawing = {"resamples": bench.resamples, "seed": bench.seed}
+    more: dict[str, Any] = {}
+    if not bench.shuffled:  # the control has no groups: it has other images' rows
+        more["subgroups"] = by_group(answer, test, task.lower_is_better, **drawing)
+    if (said := answer.stated) is not None:
+        more["calibration"] = calibration(said.truth, said.probabilities, said.patients, **drawing)
     return {
         "task": task.name,
         "title": task.title,
-        "data_set": official_reader(task.data_set).title,
+        "data_set": name_of_tree(bench.data_root / task.data_set, task.data_set),
         "model": asked.tested.name,
         **answer.result,
+        **more,
         "better": "lower" if task.lower_is_better else "higher",
         "images": {split: len(images.samples) for split, images in asked.splits.items()},
-        "settings": bench.settings(),
+        "settings": {**answer.result.get("settings", {}), **bench.settings()},
         **provenance(test, bench.seed, bench.resamples),
         "seconds": round(time.monotonic() - began, 1),
-        "draws": draws_of(answer, bench),
-        "predictions": {**answer.predictions, "patient": numbered(test)},
+        **draws_of(answer, bench),
+        "predictions": {
+            **answer.predictions,
+            "patient": numbered(test if answer.rows is None else [test[row] for row in answer.rows]),
+        },
     }
 
 
@@ -224,15 +244,22 @@ def _unanswered(task: BenchTask, why: str) -> dict[str, Any]:
 
 
 def _without_predictions(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key not in ("predictions", "draws")}
+    return {key: value for key, value in entry.items() if key not in ("predictions", "draws", "without_each")}
 
 
-def draws_of(answer: Answer, bench: Bench) -> list[float | None]:
-    """The headline in every resample: what another model's, on the same patients, is compared with pair by pair."""
+def draws_of(answer: Answer, bench: Bench) -> dict[str, list[float | None]]:
+    """The headline in every resample, and without each patient: what a difference of two models is made of."""
     if len(set(answer.patients)) < 2:
-        return []
-    values = answer.metric(patient_weights(answer.patients, bench.resamples, bench.seed))
-    return [round(float(value), 6) if np.isfinite(value) else None for value in values]
+        return {}
+    weights = patient_weights(answer.patients, bench.resamples, bench.seed)
+    values = {"draws": answer.metric(weights), "without_each": without_each(answer.metric, answer.patients)}
+    return {name: [float(value) if np.isfinite(value) else None for value in found] for name, found in values.items()}
+
+
+def name_of_tree(folder: Path, data_set: str) -> str:
+    """The data set's name; a tree that the phantom wrote never stands under that of real radiographs."""
+    title = official_reader(data_set).title
+    return f"{all_terms()['phantom'].title}, laid out as {title}" if is_phantom_tree(folder) else title
 
 
 def numbered(samples: Sequence[Sample]) -> list[int]:

@@ -23,7 +23,7 @@ from ...processing.data.dataset import PairCollator, PairDataset
 from ..statistics import Estimate, estimate, paired_difference, share_metric
 from .asked import Answer, Asked
 from .decoders import DECODERS, Decoder, mask_loss, scaled_widths
-from .masks import CLASSES, constant_mask, dice, draw_masks, frontal_with_masks, image_dice, is_right
+from .masks import CLASSES, LEVELS, constant_mask, dice, draw_masks, frontal_with_masks, image_dice, is_right
 
 FEATURES = {
     "before": "the residual stream as the last layer with experts has it after its attention and before its experts, "
@@ -31,6 +31,8 @@ FEATURES = {
     "after": "the tower's output: after the last layer, through its final norm",
 }
 AT_ONCE = 32  # images through the frozen tower
+EPOCHS, MOST_STEPS = 50, 1500  # 63 real images in batches of 4 take 800 steps
+VIT_B = 768  # wide: the tower that MGCA's decoder stands on
 
 
 class PatchFeatures(nn.Module):
@@ -97,8 +99,8 @@ def segmentation(
     features: str = "after",
     tuned: bool = False,
     *,
-    epochs: int = 50,
-    width: float = 1.0,
+    epochs: int | None = None,
+    width: float | None = None,
     side: int | None = None,
     batch_size: int = 4,
     learning_rate: float = 3e-3,
@@ -108,24 +110,29 @@ def segmentation(
 ) -> Answer:
     """Mean Dice over the frontal test images that have masks; per image the mean over the bones that it has.
 
-    A decoder (`setr`, `unet`; MGCA's widths times `width`) learns on train by BCE and soft Dice with AdamW and one
-    cycle of the learning rate; of its epochs the one with the best Dice on validation is taken. `tuned` lets a copy of
-    the image tower learn too; its dropout and its stem's statistics stay as in evaluation. Masks are drawn, learned
-    and compared at `side` x `side` pixels; None is the side of the model's input. A decoder's output is 16 times as
-    fine as the patches' grid, and is resized to `side` where that differs. Chance is the best mask that ignores the
-    image. The same seed gives the same numbers on the same machine.
+    A decoder (`setr`, `unet`) learns on train by BCE and soft Dice with AdamW and one cycle of the learning rate; of
+    its epochs the one with the best Dice on validation is taken, and for each class the level of likelihood from which
+    a pixel is bone. Its widths are MGCA's times `width`; None: the
+    tower's width over ViT-B's. `epochs` None: 50, or as many as make 1,500 steps where those are fewer. `tuned` lets a
+    copy of the image tower learn too; its dropout and its stem's statistics stay as in evaluation. Masks are drawn,
+    learned and compared at `side` x `side` pixels; None is the side of the model's input. A decoder's output is 16
+    times as fine as the patches' grid, and is resized to `side` where that differs. Chance is the best mask that
+    ignores the image. The same seed gives the same numbers on the same machine.
 
     Raises:
         ValueError: an unknown decoder or features, a setting out of range, or a split without frontal masks.
     """
     if decoder not in DECODERS:
         raise ValueError(f"decoder is {decoder!r}; choose {' or '.join(DECODERS)}")
-    if epochs < 1 or batch_size < 1 or (side is not None and side < 1):
+    if (epochs is not None and epochs < 1) or batch_size < 1 or (side is not None and side < 1):
         raise ValueError(f"epochs is {epochs}, batch_size {batch_size}, side {side}; each is at least 1")
     began = time.perf_counter()
     tower = asked.tested.model.vision_model
     side = tower.config.image_size if side is None else side
+    width = tower.config.hidden_size / VIT_B if width is None else width
     splits = {name: read_wrists(asked, name, side, mirror_right) for name in ("train", "validation", "test")}
+    if epochs is None:
+        epochs = max(1, min(EPOCHS, MOST_STEPS // -(-len(splits["train"].places) // batch_size)))
     with torch.random.fork_rng():
         torch.manual_seed(asked.seed)
         kind: Any = DECODERS[decoder]
@@ -145,7 +152,8 @@ def segmentation(
             seed=asked.seed,
         )
     test = splits["test"]
-    scores = dice(learner.predict(test), test.truth)  # (N, C)
+    levels = learner.levels_on(splits["validation"])
+    scores = dice(learner.predict(test, levels), test.truth)  # (N, C)
     constant = constant_mask(splits["train"].truth)
     constant_scores = dice(np.broadcast_to(constant, test.truth.shape), test.truth)
     metric, by_chance = share_metric(image_dice(scores)), share_metric(image_dice(constant_scores))
@@ -168,6 +176,7 @@ def segmentation(
             "epochs": epochs,
             "epoch_taken": taken,
             "validation_dice_by_epoch": by_epoch,
+            "levels": dict(zip(CLASSES, levels.round(2).tolist(), strict=True)),
             "widths": scaled_widths(width),
             "decoder_parameters": sum(parameter.numel() for parameter in learner.decoder.parameters()),
             "side": side,
@@ -183,7 +192,7 @@ def segmentation(
     predictions = {"dice": image_dice(scores).tolist(), "constant_mask": image_dice(constant_scores).tolist()}
     for place, name in enumerate(CLASSES):
         predictions[f"dice of {name}"] = [None if np.isnan(one) else float(one) for one in scores[:, place]]
-    return Answer(result, predictions, metric, test.patients)
+    return Answer(result, predictions, metric, test.patients, test.places)
 
 
 def before_against_after(asked: Asked, decoder: str = "setr", **settings: Any) -> tuple[Answer, Answer, Estimate]:
@@ -263,12 +272,26 @@ class Learner:
         learned.load_state_dict(best[2])
         return best[1], by_epoch
 
+    def predict(self, wrists: Wrists, levels: np.ndarray | float = 0.5) -> np.ndarray:
+        """(N, C, S, S) bool: where a class is likelier than `levels`, one for all or one a class (C,)."""
+        return self.shares(wrists) > np.broadcast_to(levels, len(CLASSES))[:, None, None]
+
     @torch.no_grad()
-    def predict(self, wrists: Wrists) -> np.ndarray:
-        """(N, C, S, S) bool: where a class is likelier than not."""
+    def shares(self, wrists: Wrists) -> np.ndarray:
+        """(N, C, S, S): how likely each pixel is to be of a class."""
         self.decoder.eval()
         rows = torch.arange(len(wrists.places)).split(AT_ONCE)
-        return torch.cat([(self.logits(wrists, part) > 0).cpu() for part in rows]).numpy()
+        return torch.cat([self.logits(wrists, part).sigmoid().cpu() for part in rows]).numpy()
+
+    def levels_on(self, wrists: Wrists) -> np.ndarray:
+        """(C,): for each class the level with the best mean Dice on these images, a half where none has it.
+
+        A pixel that is bone as often as not need not be the best border: a mask that is unsure has to be wider for its
+        Dice, as the constant one is.
+        """
+        shares = self.shares(wrists)
+        by_level = np.stack([np.nansum(dice(shares > level, wrists.truth), axis=0) for level in LEVELS])  # (levels, C)
+        return np.where(by_level.any(0), LEVELS[by_level.argmax(0)], 0.5)
 
 
 def read_wrists(asked: Asked, split: str, side: int, mirror_right: bool) -> Wrists:

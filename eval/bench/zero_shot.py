@@ -12,9 +12,10 @@ import yaml
 
 from ..classification import Classification, enough
 from ..prompt_classification import SEEN, UNKNOWN, ZERO_SHOT, logits_of, prompt_classification
-from ..prompts import Question
+from ..prompts import Question, Selection
 from ..statistics import among, below_chance, estimate, mean_of
-from .asked import Answer, Asked
+from .asked import Answer, Asked, Stated
+from .label_auc import sigmoid
 
 PROMPTS = Path(__file__).parent / "prompts.yaml"
 FIELDS = {"asks", "min_images", "prompts"}
@@ -76,6 +77,7 @@ def zero_shot(asked: Asked, entry: str, prompts: Path = PROMPTS) -> Answer:
     rows: list[dict[str, Any]] = []
     columns: dict[str, Sequence[Any]] = {}
     metrics = []
+    stated: list[Stated] = []
     for question in asking.questions:
         selection = question.select(images.samples)
         if not enough(selection.labels, question.min_images):
@@ -88,6 +90,7 @@ def zero_shot(asked: Asked, entry: str, prompts: Path = PROMPTS) -> Answer:
         metrics.append(among(answer.metric, selection.indices))
         rows += _rows_of(answer.result, question.name, asking.several)
         logits = logits_of(asked.tested, images, question, selection.indices, selection.classes, asked.data)
+        stated.append(_stated(selection, logits, images.patients, asking.several))
         columns |= _predictions(question, selection.indices, selection.labels, logits, len(images.samples), asking)
     if not answers:
         raise ValueError(
@@ -108,7 +111,26 @@ def zero_shot(asked: Asked, entry: str, prompts: Path = PROMPTS) -> Answer:
         "paraphrases": _paraphrases(asked, asking, answers),
         "prompts_file": prompts.name,
     }
-    return Answer(result, columns, headline, images.patients)
+    return Answer(result, columns, headline, images.patients, stated=_together(stated))
+
+
+def _stated(selection: Selection, logits: np.ndarray, patients: Sequence[str], several: bool) -> Stated:
+    """The softmax over the classes; of a label against its absence the probability of the label."""
+    own = [patients[index] for index in selection.indices]
+    if several:
+        positive = np.array([label == selection.classes[0] for label in selection.labels], dtype=int)
+        return Stated(positive, sigmoid(logits[:, 0] - logits[:, 1]), own)
+    numbers = np.array([selection.classes.index(label) for label in selection.labels])
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    return Stated(numbers, shares / shares.sum(1, keepdims=True), own)
+
+
+def _together(stated: Sequence[Stated]) -> Stated:
+    return Stated(
+        np.concatenate([one.truth for one in stated]),
+        np.concatenate([one.probabilities for one in stated]),
+        [patient for one in stated for patient in one.patients],
+    )
 
 
 def _rows_of(result: Mapping[str, Any], name: str, several: bool) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ JOINTS = tuple(part for part, findings in APPLICABLE.items() if set(ARTHRITIS_CO
 CLINIC = Clinic(parts=dict.fromkeys(JOINTS, 1.0))
 
 
-def write_arthritis(new: Path, patients: int, seed: int, side: int) -> int:
+def write_arthritis(new: Path, patients: int, seed: int, side: int, clinic: Clinic = CLINIC) -> int:
     """images/ and arthritis.csv. `label` is 1 where any of the six concepts is there."""
     rows = []
-    for _, study in drawn(patients, seed, CLINIC):
+    for _, study in drawn(patients, seed, clinic):
         exams = tuple(
             replace(exam, findings=tuple(one for one in exam.findings if one.name in ARTHRITIS_CONCEPTS))
             for exam in study.exams

@@ -20,14 +20,14 @@ FIRST_ID = 1377
 HEALTHY_HAND = Clinic(parts={"hand": 1.0}, exams=(1.0,), findings=(1.0,), second_study=0.0)
 
 
-def write_rsna_bone_age(new: Path, patients: int, seed: int, side: int) -> int:
+def write_rsna_bone_age(new: Path, patients: int, seed: int, side: int, clinic: Clinic = HEALTHY_HAND) -> int:
     """Left hands. Bone age is the phantom's own: what its growth plates show."""
     rows: dict[str, list[list]] = {split: [] for split in SPLITS}
     row: list
     for folder in (TRAIN_IMAGES, *(f"{VALIDATION}/boneage-validation-dataset-{half}" for half in (1, 2))):
         (new / folder).mkdir(parents=True)
     (new / TEST / "Test Set Images").mkdir(parents=True)
-    for number, study in drawn(patients, seed, HEALTHY_HAND):
+    for number, study in drawn(patients, seed, clinic):
         study = replace(study, exams=(replace(study.exams[0], laterality="left"),))
         film = render(study, 0, study.exams[0].views[0], side=side)
         split, image_id = SPLITS[number % len(SPLITS)], FIRST_ID + number

@@ -47,15 +47,17 @@ CHD_CLASSES = {
 }
 CHD_COLUMNS = ("image_path", "label", "sample_id")
 CHEST = Clinic(parts={"chest": 1.0}, exams=(1.0,), second_study=0.0)
+# healthy, and then every class in turn is given its defect
+HEARTS = replace(CHEST, findings=(1.0,), severity=(0.4, 1.0))
 
 
-def write_vindr_pcxr(new: Path, patients: int, seed: int, side: int) -> int:
+def write_vindr_pcxr(new: Path, patients: int, seed: int, side: int, clinic: Clinic = CHEST) -> int:
     """train/ and test/ of <image_id>.dicom, image labels and boxes. One film a child: nobody is named."""
     labels: dict[str, list] = {"train": [], "test": []}
     boxes: dict[str, list] = {"train": [], "test": []}
     for split in labels:
         (new / split).mkdir()
-    for number, study in drawn(patients, seed, CHEST):
+    for number, study in drawn(patients, seed, clinic):
         split = "test" if number % VINDR_TEST_ONE_IN == 1 else "train"
         image_id = hashed("vindr-pcxr", study.study_id)
         reader = f"R{study.report.radiologist + 1}"
@@ -85,16 +87,15 @@ def vindr_label(names: set[str]) -> str:
     return "Other disease"
 
 
-def write_chd_cxr(new: Path, patients: int, seed: int, side: int) -> int:
+def write_chd_cxr(new: Path, patients: int, seed: int, side: int, clinic: Clinic = HEARTS) -> int:
     """{ASD,VSD,PDA,Normal}/*.dcm and labels.csv: the classes take turns, so that few patients show them all."""
     rows = []
-    healthy = replace(CHEST, findings=(1.0,))
     for label in CHD_CLASSES:
         (new / label).mkdir()
-    for number, study in drawn(patients, seed, healthy):
+    for number, study in drawn(patients, seed, clinic):
         label, defect = list(CHD_CLASSES.items())[number % len(CHD_CLASSES)]
         if defect is not None:
-            study = _with_defect(study, defect)
+            study = _with_defect(study, defect, *clinic.severity)
         film = render(study, 0, study.exams[0].views[0], side=side)
         path = f"{label}/{number + 1:04d}.dcm"
         film_as_dicom(study, 0, film).save_as(new / path, enforce_file_format=True)
@@ -103,7 +104,7 @@ def write_chd_cxr(new: Path, patients: int, seed: int, side: int) -> int:
     return len(rows)
 
 
-def _with_defect(study: Study, name: str) -> Study:
+def _with_defect(study: Study, name: str, least: float, most: float) -> Study:
     share = study.seed % 1000 / 999
-    finding = Finding(name, 0.4 + 0.6 * share, PLACES[name][0], seed=study.seed % 2**31)
+    finding = Finding(name, least + (most - least) * share, PLACES[name][0], seed=study.seed % 2**31)
     return replace(study, exams=(replace(study.exams[0], findings=(finding,)),))

@@ -107,14 +107,14 @@ class WristFilm:
         return [_yolo_line(number, box, side) for number, box in found if box is not None]
 
 
-def write_grazpedwri_dx(new: Path, patients: int, seed: int, side: int) -> int:
+def write_grazpedwri_dx(new: Path, patients: int, seed: int, side: int, clinic: Clinic = CLINIC) -> int:
     """images_part1 to 4, dataset.csv, folder_structure/yolov5/labels and cvat_annotation_xml."""
     labels = new / "folder_structure" / "yolov5" / "labels"
     for folder in (labels, new / "cvat_annotation_xml", *(new / f"images_part{part + 1}" for part in range(PARTS))):
         folder.mkdir(parents=True)
     rows = []
     masks: dict[str, ElementTree.Element] = {name: _annotations(name) for name in MASK_FILES}
-    for one in wrist_films(patients, seed, side):
+    for one in wrist_films(patients, seed, side, clinic):
         rows.append(one.row())
         part = (one.patient - 1) * PARTS // patients + 1
         save_16_bit(one.film, new / f"images_part{part}" / f"{one.stem}.png")
@@ -129,8 +129,8 @@ def write_grazpedwri_dx(new: Path, patients: int, seed: int, side: int) -> int:
     return len(rows)
 
 
-def wrist_films(patients: int, seed: int, side: int) -> Iterator[WristFilm]:
-    for number, study in drawn(patients, seed, CLINIC):
+def wrist_films(patients: int, seed: int, side: int, clinic: Clinic = CLINIC) -> Iterator[WristFilm]:
+    for number, study in drawn(patients, seed, clinic):
         visit = int(study.study_id.rsplit("-", 1)[1])
         exam = study.exams[0]
         anatomy = build_anatomy(study.patient, exam, study.seed)

@@ -1,19 +1,32 @@
 """The benchmark: official folders in, one entry a task out, with what is needed to doubt it."""
 
+import base64
 import dataclasses
 import json
+import shutil
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pedclip.card_results import model_index, rows_of
 from pedclip.cli import main
 from pedclip.eval.bench import running
+from pedclip.eval.bench.asked import Answer
+from pedclip.eval.bench.by_group import by_group
+from pedclip.eval.bench.maps import maps_of
 from pedclip.eval.bench.phantom import PROMPTS as PHANTOM_PROMPTS
+from pedclip.eval.bench.phantom import judged
 from pedclip.eval.bench.report import difference, html, markdown, open_run
 from pedclip.eval.bench.running import NOT_AVAILABLE, Bench, run_bench, shuffled
 from pedclip.eval.bench.tasks import TASKS
 from pedclip.eval.bench.zero_shot import PROMPTS, askings, zero_shot
+from pedclip.eval.calibration import calibration
+from pedclip.eval.embeddings import load_model
+from pedclip.eval.statistics import auc_metric, estimate, paired_difference
+from pedclip.processing.data.sample import Sample
 from pedclip.processing.phantom.official import write_official
 
 CHD, ARTHRITIS = "zero-shot-chd-cxr", "zero-shot-arthritis"
@@ -69,6 +82,74 @@ def test_values_are_scikit_learns_on_the_predictions_that_are_written(run):
     assert spread["lowest"] == min(spread["value_by_template"].values()) < spread["highest"]
 
 
+def test_an_entry_has_subgroups_with_their_n_and_what_its_probabilities_are_worth(run, data_root):
+    out, _ = run
+    entry = json.loads((out / "tasks" / f"{ARTHRITIS}.json").read_text())
+    samples = [
+        one
+        for one in running.official_reader("arthritis").read(data_root / "arthritis").samples
+        if one.split == "test"
+    ]
+    told = entry["predictions"]
+    assert {"age", "sex", "body part"} & entry["subgroups"].keys() and "device" not in entry["subgroups"]
+    parts = entry["subgroups"]["body part"]["groups"]
+    assert {row["group"]: row["n"] for row in parts} == Counter(one.body_part for one in samples)
+    measured = [row for row in parts if "value" in row]
+    assert all("too few" in row["too_few"] for row in parts if "value" not in row)
+    for row in measured:
+        here = [place for place, one in enumerate(samples) if one.body_part == row["group"]]
+        labels, scores = ([told[name][place] for place in here] for name in ("label: arthritis", "score: arthritis"))
+        assert row["value"] == pytest.approx(roc_auc_score(labels, scores), abs=2e-3)
+
+    stated = 1 / (1 + np.exp(-np.array(told["score: arthritis"])))
+    truth = np.array(told["label: arthritis"], int)
+    assert entry["calibration"]["value"] == pytest.approx(
+        calibration(truth, stated, told["patient"], resamples=0)["value"], abs=1e-4
+    )
+    page = html([open_run(out)])
+    assert "By subgroup: first" in page and "Reliability: first" in page
+    assert f"| {ARTHRITIS} | body part |" in markdown([open_run(out)])
+
+
+def test_devices_are_told_apart_where_the_table_names_them():
+    samples = [
+        Sample(Path("x"), "x", "wrist", f"p{n}", "test", row={"device_manufacturer": "AB"[n % 2]}) for n in range(60)
+    ]
+    labels, scores = np.arange(60) % 3 == 0, np.random.default_rng(0).normal(size=60)
+    patients = [one.patient_id for one in samples]
+    answer = Answer({}, {}, auc_metric(labels, scores), patients)
+    found = by_group(answer, samples, False, 100, 0)
+    assert list(found) == ["device"] and [row["n"] for row in found["device"]["groups"]] == [30, 30]
+    rows = list(range(0, 60, 2))  # an answer about half of the images, which are all from one device
+    half = Answer({}, {}, auc_metric(labels[rows], scores[rows]), [patients[row] for row in rows], rows)
+    assert by_group(half, samples, False, 100, 0) == {}
+
+
+def test_generated_films_are_mapped_and_others_never(run, model, data_root, tmp_path):
+    out, _ = run
+    maps = json.loads((out / "maps.json").read_text())
+    assert [(one["data_set"], one["label"]) for one in maps][1] == ("arthritis", "arthritis")
+    assert base64.b64decode(maps[1]["png"]).startswith(b"\x89PNG")
+    assert html([open_run(out)]).count("film, relevance and experts") == len(maps)
+    real = tmp_path / "real"
+    shutil.copytree(data_root / "arthritis", real / "arthritis")
+    (real / "arthritis" / "README.txt").unlink()  # as if it were a hospital's
+    assert maps_of(load_model(model), real, ["arthritis"], PHANTOM_PROMPTS) == []
+
+
+def test_phantom_trees_never_stand_under_the_name_of_real_radiographs(run):
+    out, entries = run
+    assert entries[1]["data_set"].startswith("pedclip/phantom (synthetic), laid out as ")
+    results = json.loads((out / "results.json").read_text())
+    rows = rows_of(results)
+    assert [row["task"] for row in rows] == [CHD, ARTHRITIS]  # not the one whose data are not there
+    indexed = model_index([results], "zero-shot-image-classification")
+    assert [one.dataset_type for one in indexed] == ["pedclip/phantom"] * 2
+    assert indexed[1].metric_value == round(entries[1]["value"], 4) and indexed[1].metric_type == "roc_auc"
+    with pytest.raises(ValueError, match="control with shuffled labels"):
+        rows_of({**results, "shuffled_labels": True})
+
+
 def test_a_data_set_that_is_not_there_stays_a_row_with_the_way_to_get_it(run):
     out, entries = run
     missing = entries[-1]
@@ -105,8 +186,6 @@ def test_nothing_that_is_written_names_a_patient_or_a_file(run, data_root):
 
 
 def test_the_control_deals_out_labels_and_keeps_pictures_and_patients(bench):
-    from pedclip.eval.embeddings import load_model
-
     asked = running.ask(bench, load_model(bench.model), "arthritis")
     images = asked.splits["test"]
     control = shuffled(images, seed=0)
@@ -136,8 +215,27 @@ def test_two_runs_are_compared_on_the_same_resamples(run, bench, tmp_path):
     apart = np.hypot(*(one["high"] - one["low"] for one in pair))
     assert 0 < found["high"] - found["low"] < 1.2 * apart  # drawn together: mostly narrower than apart
     assert difference(pair[0], pair[0]) == {"value": 0, "low": 0, "high": 0}
+    assert difference({**pair[0], "without_each": None}, pair[1]) is None
     assert difference(pair[0], {**pair[1], "data_hash": "other images"}) is None
     assert "first minus other" in markdown([first, other])
+
+
+def test_a_difference_has_the_interval_that_both_models_together_would_give():
+    random = np.random.default_rng(2)
+    labels, patients = np.arange(90) % 3 == 0, [f"p{number // 2}" for number in range(90)]
+    metrics = [auc_metric(labels, random.normal(size=90) + shift * labels) for shift in (1.0, 0.5)]
+    bench = Bench(Path("m"), Path("d"), resamples=300, seed=4)
+    entries = []
+    for metric in metrics:
+        found = estimate(metric, patients, 300, 4)
+        kept = {"data_hash": "h", "seed": 4, "resamples_asked": 300, "metric": "AUC", **found.to_dict()}
+        written = json.dumps({**kept, **running.draws_of(Answer({}, {}, metric, patients), bench)})
+        entries.append(json.loads(written))
+    expected = paired_difference(*metrics, patients, 300, 4)
+    found = difference(*entries)
+    assert [found[key] for key in ("value", "low", "high")] == pytest.approx(
+        [expected.value, expected.low, expected.high]
+    )
 
 
 def test_both_prompt_files_ask_every_data_set_and_say_what_is_wrong_with_them(tmp_path):
@@ -167,3 +265,26 @@ def test_the_commands_run_and_mistakes_are_one_line(run, model, data_root, tmp_p
     ):
         assert main(wrong) == 2
         assert said in capsys.readouterr().err
+
+
+def test_bench11_judges_floors_and_controls():
+    random = np.random.default_rng(0)
+
+    def entry(task: str, value: float, spread: float) -> dict:
+        drawn, without_each = random.normal(value, spread, 1000), random.normal(value, spread / 100, 80)
+        return {
+            **{"task": task, "title": "", "data_set": "", "metric": "", "n": 80, "patients": 80, "seconds": 1.0},
+            **{"value": value, "low": value - 2 * spread, "high": value + 2 * spread, "chance": 0.5},
+            **{"draws": drawn.tolist(), "without_each": without_each.tolist()},
+        }
+
+    def judge(task: str, value: float, control: float) -> tuple[bool, bool]:
+        row = judged(entry(task, value, 0.02), entry(task, control, 0.02))
+        assert row["control"]["low_of_all"] < row["control"]["low"]  # eleven are looked at
+        return row["reaches_floor"], row["control_covers_chance"]
+
+    assert judge("zero-shot-arthritis", 0.9, 0.51) == (True, True)
+    assert judge("zero-shot-arthritis", 0.55, 0.45) == (False, True)  # 2.5 spreads off: one of eleven may be
+    assert judge("zero-shot-arthritis", 0.9, 0.6) == (True, False)
+    assert judge("bone-age", 0.4, 0.5) == (True, True)  # less error is better
+    assert judge("bone-age", 60.0, 0.5)[0] is False

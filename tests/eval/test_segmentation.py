@@ -24,7 +24,14 @@ from pedclip.eval.bench.masks import (
     frontal_with_masks,
     image_dice,
 )
-from pedclip.eval.bench.segmentation import PatchFeatures, before_against_after, read_wrists, segmentation
+from pedclip.eval.bench.segmentation import (
+    Learner,
+    PatchFeatures,
+    Wrists,
+    before_against_after,
+    read_wrists,
+    segmentation,
+)
 from pedclip.eval.embeddings import EmbeddedImages
 from pedclip.processing.data.sample import Mask, Sample
 
@@ -218,7 +225,7 @@ def test_a_decoder_is_sixteen_times_as_fine_and_reads_what_it_says(name):
     assert (of_pixels is not None) == (name == "unet")
 
 
-def test_mgca_widths_are_the_default():
+def test_mgca_widths_stand_on_a_vit_b():
     assert scaled_widths(1.0) == list(WIDTHS) == [512, 256, 128, 64]
     with pytest.raises(ValueError, match="width is 0"):
         scaled_widths(0)
@@ -325,3 +332,26 @@ def test_another_side_is_scored_at_that_side(asked):
 def test_a_wrong_setting_is_named(asked, settings, said):
     with pytest.raises(ValueError, match=said):
         segmentation(asked, **settings)
+
+
+def test_the_level_of_a_class_is_the_one_with_the_best_dice():
+    truth = np.zeros((2, len(CLASSES), 4, 4), bool)
+    truth[:, 0, :2] = True  # two rows of four; the class after it is absent everywhere
+    shares = np.zeros(truth.shape, np.float32)
+    shares[:, 0, 0], shares[:, 0, 1], shares[:, 0, 2] = 0.9, 0.32, 0.12
+
+    class Known(Learner):
+        def __init__(self):
+            pass
+
+        def shares(self, wrists):
+            return shares
+
+    learner = Known()
+    wrists = Wrists([0, 1], ["a", "b"], torch.zeros(2, 3, 4, 4), truth)
+
+    levels = learner.levels_on(wrists)
+
+    assert 0.12 < levels[0] < 0.32 and (levels[1:] == 0.5).all()
+    np.testing.assert_array_equal(learner.predict(wrists, levels), truth)
+    assert learner.predict(wrists).sum() == 8  # at a half, the second row is lost

@@ -7,6 +7,8 @@ import pytest
 
 from pedclip.eval import xr
 from pedclip.eval.baselines import BASELINES, PROBE, extract, fit_and_score
+from pedclip.eval.retrieval import matched
+from pedclip.eval.retrieval_baselines import closeness_to_captions
 from pedclip.processing.data.folder import read_folder
 
 
@@ -47,6 +49,17 @@ def test_a_run_gets_results_and_a_report(run, collection, capsys, monkeypatch):
         "pneumonia_auc: other",
     }
 
+    detected = results["gate_detector"]
+    assert detected["unknown"]["no X-ray"] == 120 and detected["known"] + detected["unknown"]["unknown part"] == 96
+    retrieved = results["retrieval_r1"]
+    methods = [row["method"] for row in retrieved["baselines"]]
+    assert methods[-1].startswith("commonest") and len(set(methods)) == len(BASELINES) + 1
+    nearest = retrieved["baselines"][0]["image_to_text"]["R@1"]
+    apart = nearest["pedclip_minus_this"]
+    assert apart["value"] == pytest.approx(retrieved["value"] - nearest["value"])
+    assert results["training_minutes"] == {"resize": None}
+    assert results["patients"]["test"] == results["rows"][0]["entries"][0]["patients"]
+
     printed = capsys.readouterr().out
     assert "| body part, all sources |" in printed
     assert "above PedCLIP" in printed  # a random model loses to brightness
@@ -55,6 +68,19 @@ def test_a_run_gets_results_and_a_report(run, collection, capsys, monkeypatch):
     assert "data:image/svg+xml" in page
     assert "http" not in page.replace("http://www.w3.org", "")  # nothing is fetched from anywhere
     assert "image/png" not in page and "image/jpeg" not in page and "0.png" not in page
+
+
+def test_the_caption_of_the_nearest_training_image_is_found_first():
+    train = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    test = np.array([[1.0, 0.0], [9.0, 1.0], [5.0, 5.1]])
+    closeness = closeness_to_captions(train, ["a", "b", "c"], test, ["a", "b", "d"])
+    spread = train.std(0)  # the features are standardised by the training images
+    expected = np.linalg.norm((test[:, None] - train[None, :2]) / spread, axis=2)
+    np.testing.assert_allclose(-closeness[:, :2], expected, atol=1e-9)
+    assert np.isneginf(closeness[:, 2]).all()  # no training image has that caption
+    found = matched([0, 1, 2], ["a", "b", "d"], closeness)
+    assert found.ranks["image_to_text"].tolist() == [0, 0, 2]
+    assert found.ranks["text_to_image"].tolist() == [0, 0, 2]  # equally far from all: as bad as can be
 
 
 def test_a_run_without_a_model_says_what_is_missing(tmp_path, collection, capsys):

@@ -86,6 +86,39 @@ def test_scores_and_body_parts_are_the_models_own(reader, name):
     assert list(among.body_parts.values()) == pytest.approx([share for share, _ in ranked][:5], abs=1e-6)
 
 
+@pytest.mark.parametrize("against", ["", "no finding"])
+def test_the_map_is_that_of_the_package_and_of_the_line_that_fits_best(reader, against):
+    from pedclip.eval.relevance import relevance
+
+    film = reader.film(FILMS["8 bits"])
+    scores = reader.ask(film, FINDINGS, against).scores
+    best = max(scores, key=scores.get)
+    picture, said = reader.where(film, FINDINGS, against)
+    assert f"“{best}”" in said and "not where a disease is" in said
+    assert ("more than with “no finding”" in said) == bool(against)
+
+    theirs = relevance(reader.model, reader.processor, FILMS["8 bits"], best, against=against or None).map
+    texts = [best, *([against] if against else [])]
+    inputs = reader.processor(text=texts, return_tensors="pt", padding=True)
+    embeds = torch.nn.functional.normalize(reader.model.get_text_features(**inputs).pooler_output, dim=-1)
+    direction = embeds[:1] - embeds[1:] if against else embeds
+    np.testing.assert_allclose(app.relevance_map(reader.model, film.pixel_values, direction), theirs, atol=1e-6)
+
+    # the hottest patch is the most orange one, and where the map is nothing the film is grey
+    pixels = np.asarray(picture).astype(int)
+    side = len(pixels) // len(theirs)
+    row, column = np.unravel_index(theirs.argmax(), theirs.shape)
+    orange = (pixels[..., 0] - pixels[..., 2]).reshape(len(theirs), side, len(theirs), side).mean((1, 3))
+    assert np.unravel_index(orange.argmax(), orange.shape) == (row, column)
+    assert all(weight.grad is None for weight in reader.model.parameters())
+
+
+def test_a_map_of_nothing_leaves_the_film_grey():
+    film = np.full((4, 4), 200.0)
+    picture = np.asarray(app.drawn_over(film, np.zeros((2, 2), np.float32)))
+    assert (picture == 200).all()
+
+
 def test_the_picture_is_the_film_as_displayed(reader):
     film = reader.film(FILMS["DICOM"])
     shown = reader.processor.image_processor.fetch_images(FILMS["DICOM"])[0]
@@ -197,11 +230,13 @@ def test_an_upload_is_gone_once_it_is_read(tmp_path, monkeypatch):
 
 
 def test_the_page_imports_nothing_that_a_space_does_not_install():
-    tree = ast.parse((ROOT / "examples" / "app.py").read_text(encoding="utf-8"))
-    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    named |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    tops = {name.split(".")[0] for name in named} - set(sys.stdlib_module_names)
-    assert tops == {"gradio", "numpy", "PIL", "torch", "transformers"}
+    tops = set()
+    for path in (ROOT / "examples" / "app.py", SPACE / "relevance_map.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        named |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        tops |= {name.split(".")[0] for name in named} - set(sys.stdlib_module_names)
+    assert tops == {"gradio", "numpy", "PIL", "torch", "transformers", "relevance_map"}  # the last goes along
 
 
 def test_the_space_says_to_the_hub_what_it_is():

@@ -296,3 +296,18 @@ def test_arthritis_is_any_of_the_six_concepts(tree):
     for row in rows:
         assert row["label"] == str(int(any(row[name] == "1" for name in ARTHRITIS_CONCEPTS)))
     assert {row["label"] for row in rows} == {"0", "1"}
+
+
+def test_findings_are_as_plain_as_asked(tmp_path):
+    written = {}
+    for name, severity in (("faint", (0.1, 0.2)), ("plain", (0.9, 1.0)), ("own", None)):
+        write_official("grazpedwri-dx", tmp_path / name, patients=30, seed=SEED, side=SIDE, severity=severity)
+        table = (tmp_path / name / "dataset.csv").read_text(encoding="utf-8-sig").splitlines()
+        places = {column: place for place, column in enumerate(table[0].split(","))}
+        rows = [line.split(",") for line in table[1:]]
+        fractured = [row for row in rows if row[places["fracture_visible"]]]
+        written[name] = {row[places["diagnosis_uncertain"]] for row in fractured}
+        assert fractured
+    assert written["faint"] == {"1"}  # a reader may doubt every one
+    assert written["plain"] == {""}
+    assert written["own"] == {"", "1"}
