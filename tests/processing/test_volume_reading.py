@@ -2,6 +2,7 @@
 
 import copy
 import gzip
+import re
 import shutil
 from pathlib import Path
 
@@ -610,3 +611,21 @@ def test_a_tiny_model_embeds_a_real_series(make_model, processor):
     with torch.no_grad():
         out = model.get_image_features(**processor(volumes=CT))
     assert out.pooler_output.isfinite().all() and out.slice_attentions.sum() == pytest.approx(1)
+
+
+def test_the_snippet_of_the_docs_prints_what_it_says(make_model, processor, tokenizer, tmp_path, capsys):
+    docs = (Path(__file__).parents[2] / "docs" / "volume.md").read_text(encoding="utf-8")
+    (found,) = re.findall(r"<!-- snippet: volume -->\n```python\n(.*?)```\n```\n(.*?)```", docs, flags=re.DOTALL)
+    code, printed = found
+    make_model(text={"vocab_size": len(tokenizer)}).save_pretrained(tmp_path / "hub")
+    processor.save_pretrained(tmp_path / "hub")
+    Image.fromarray(GREY[0]).save(tmp_path / "film.png")
+    for shown, here in {
+        "runs/demo/hub": tmp_path / "hub",
+        "ct_series/": CT,
+        "film.png": tmp_path / "film.png",
+    }.items():
+        assert f'"{shown}"' in code
+        code = code.replace(f'"{shown}"', repr(str(here)))
+    exec(compile(code, "docs/volume.md", "exec"), {})
+    assert capsys.readouterr().out == printed
