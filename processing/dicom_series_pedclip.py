@@ -35,8 +35,9 @@ except ImportError:
 
 TAGS = (
     *("SeriesInstanceUID", "SeriesNumber", "Modality", "NumberOfFrames", "Rows", "Columns"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PhotometricInterpretation", "SamplesPerPixel"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PhotometricInterpretation", "FileSetID", "SOPClassUID"),
 )
+NO_IMAGE = (0, 0)
 SAME_DIRECTION = 1e-3  # of a direction's cosines
 SAME_PLACE = 0.01  # mm
 FORWARD = (-1, 1, 1)  # a patient's x, y, z grow to the left, the back and the head; slices go to the right, back, head
@@ -53,7 +54,7 @@ class _Header:
     series: str
     number: str
     modality: str
-    size: tuple[int, int]  # rows, columns
+    size: tuple[int, int]  # rows, columns; NO_IMAGE of a report
     place: np.ndarray | None  # (3,), mm, in the patient
     directions: np.ndarray | None  # (2, 3): along a row, along a column
     inverted: bool
@@ -112,7 +113,10 @@ def refuse_loose_slices(paths: Sequence[str | os.PathLike]) -> None:
     seen: dict[str, str] = {}
     for path in map(Path, paths):
         if path.is_file() and _looks_like_dicom(path):
-            series = str(_guarded(read_header(path, ["SeriesInstanceUID"]).get, "SeriesInstanceUID") or path)
+            header = _guarded(read_header, path, ["SeriesInstanceUID", "ImagePositionPatient"])
+            series = str(_guarded(header.get, "SeriesInstanceUID") or path)
+            if "ImagePositionPatient" not in header:  # a radiograph
+                continue
             if series in seen:
                 raise ValueError(
                     f"{seen[series]} and {path.name} are of one series and were given as volumes of their own; pass a "
@@ -188,7 +192,8 @@ def _headers_in(folder: Path) -> list[_Header]:
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    images = [header for path in files if _looks_like_dicom(path) and (header := _header(path)) is not None]
+    found = [header for path in files if _looks_like_dicom(path) and (header := _header(path)) is not None]
+    images = [header for header in found if header.size != NO_IMAGE]
     if not images:
         below = sum(path.is_dir() for path in folder.iterdir())
         hint = f"; its {below} folders are not looked into: pass one of them" if below else ""
@@ -202,7 +207,7 @@ def _headers_of(paths: Iterable[str | os.PathLike]) -> list[_Header]:
         if not path.is_file():
             raise FileNotFoundError(f"there is no image file {path}")
         header = _header(path)
-        if header is None:
+        if header is None or header.size == NO_IMAGE:
             raise UnreadableImageError(f"{path.name} is no DICOM image; a list of files is one DICOM series")
         headers.append(header)
     if not headers:
@@ -216,14 +221,18 @@ def _looks_like_dicom(path: Path) -> bool:
 
 
 def _header(path: Path) -> _Header | None:
-    """None for what is DICOM and no image: an index, a report."""
+    """None for the index of a disc."""
     return _guarded(_header_of, path, read_header(path, TAGS))
 
 
 def _header_of(path: Path, dataset: Any) -> _Header | None:
-    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
-    if rows < 1 or columns < 1:
+    if "FileSetID" in dataset:
         return None
+    size = (int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0))
+    if min(size) < 1:
+        kind = pydicom.uid.UID(str(dataset.get("SOPClassUID", "")))
+        if not kind.name or kind.name == kind or "Image Storage" in kind.name:
+            raise UnreadableImageError(f"{path.name} is DICOM and has no image, and is no report either: cut short?")
     frames = int(first_number(dataset.get("NumberOfFrames")) or 1)
     if frames > 1:
         raise UnreadableImageError(f"{path.name} has {frames} frames by itself: pass that file, not a series")
@@ -237,7 +246,7 @@ def _header_of(path: Path, dataset: Any) -> _Header | None:
         series=str(dataset.get("SeriesInstanceUID", "")),
         number=str(dataset.get("SeriesNumber", "") or "?"),
         modality=str(dataset.get("Modality", "")).strip().upper(),
-        size=(rows, columns),
+        size=size if min(size) > 0 else NO_IMAGE,
         place=_numbers(dataset, "ImagePositionPatient", 3),
         directions=None if directions is None else directions.reshape(2, 3),
         inverted=photometric == "MONOCHROME1",
