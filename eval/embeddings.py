@@ -72,7 +72,8 @@ class ModelUnderTest:
     ) -> "EmbeddedImages":
         """The same for images that are read already."""
         collator = PairCollator(self.processor, data)
-        embeds, gates, energies, weights = [], [], [], []
+        embeds, gates, energies = [], [], []
+        weights: list[np.ndarray] = []
         for first in range(0, len(dataset), batch_size):
             items = dataset.__getitems__(range(first, min(first + batch_size, len(dataset))))
             seen = {name: one.to(self.model.logit_scale.device) for name, one in collator.seen(items).items()}

@@ -103,7 +103,11 @@ def data_of(design: Design, run: Run, out: Path) -> DataConfig:
 
 def changes_of(design: Design, run: Run, out: Path) -> dict[str, Any]:
     """What a run changes in its recipe."""
-    changed = {"output": str(out / run.name), "seed": run.seed, "data.path": data_of(design, run, out).path}
+    changed: dict[str, Any] = {
+        "output": str(out / run.name),
+        "seed": run.seed,
+        "data.path": data_of(design, run, out).path,
+    }
     if run.arm != TOWER:
         changed["model.pretrained"] = str(out / Run(TOWER, run.seed).name / "hub")
         changed["model.config.volume_pooling"] = run.arm

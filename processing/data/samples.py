@@ -26,6 +26,11 @@ def read_samples(
         raise ValueError(f"split is {split!r}; ask for {', '.join(SPLITS)}. What the data call them is in data.splits")
     if not holds_shards(config.path):
         return read_folder(config, split=split, skipped_file=skipped_file, need_caption=need_caption)
+    if config.volumes is not None:
+        raise ValueError(
+            f"data.volumes is set, and data.path {config.path} holds no folder of files but shards, which hold single "
+            "images; leave data.volumes out, or give a folder"
+        )
     try:
         samples = ShardSamples(config, split)
     except OSError as error:

@@ -14,7 +14,7 @@ from pedclip.configuration.training import load_recipe
 from pedclip.processing.data.batches import Pick
 from pedclip.processing.data.dataset import PairCollator, PairDataset
 from pedclip.processing.data.folder import read_folder
-from pedclip.processing.data.samples import image_bytes
+from pedclip.processing.data.samples import image_bytes, read_samples
 from pedclip.processing.phantom.study import Clinic
 from pedclip.processing.phantom.volume_folder import VolumeSettings, write_slices, write_volumes
 
@@ -167,3 +167,9 @@ def test_a_recipe_says_how_volumes_are_read(tmp_path):
     assert load_recipe(recipe, ["data.volumes=null"]).data.volumes is None
     with pytest.raises(ValueError, match=r"data\.volumes\.windw"):
         load_recipe(recipe, ["data.volumes.windw=lung"])
+
+
+def test_shards_hold_no_volumes():
+    config = DataConfig(path="somebody/shards", volumes=VolumesConfig())
+    with pytest.raises(ValueError, match=r"data\.volumes is set"):
+        read_samples(config, split="train")
