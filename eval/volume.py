@@ -17,6 +17,8 @@ from .bench.probe import linear_probe
 from .bench.questions import ProbeTask
 from .bench.radclip_tasks import image_text_matching
 from .embeddings import EmbeddedImages, ModelUnderTest
+from .prompt_classification import logits_of
+from .prompts import question_file, questions
 from .retrieval import KS, chance_of_hit
 from .statistics import RESAMPLES, Metric, among, auc_metric, estimate, mean_of, paired_difference, share_metric
 
@@ -44,8 +46,9 @@ def answers(
 ) -> dict[str, Any]:
     """What a model says of each test image or volume, as plain numbers that `metrics_of` measures.
 
-    {"positive", "scores": {finding: (N,)}} from a linear probe on frozen embeddings, {"ranks": {direction: (N,)},
-    "caption_group": (N,)} from matching, and of volumes {"slices": {...}} from `slices_found`.
+    {"positive", "scores": {finding: (N,)}} from a linear probe on frozen embeddings, {"prompted": {finding: (N,)}}
+    from sentences, {"ranks": {direction: (N,)}, "caption_group": (N,)} from matching, and of volumes {"slices": {...}}
+    from `slices_found`.
     """
     task = ProbeTask("findings", "which findings an image or a volume has", tuple(findings), min_images=min_images)
     asked = Asked(tested, splits, data, resamples=0)
@@ -53,11 +56,33 @@ def answers(
     found: dict[str, Any] = {
         "positive": {name: list(map(int, probed[f"label: {name}"])) for name in findings},
         "scores": {name: probed[f"score: {name}"] for name in findings},
+        "prompted": prompted(tested, splits["test"], data, findings),
         "ranks": {direction: matched[f"{direction}_rank"] for direction in DIRECTIONS},
         "caption_group": matched["caption_group"],
     }
     if splits["test"].slice_weights:
         found["slices"] = slices_found(splits["test"])
+    return found
+
+
+def prompted(
+    tested: ModelUnderTest, images: EmbeddedImages, data: DataConfig, findings: Sequence[str]
+) -> dict[str, list[float | None]]:
+    """By finding how much nearer each image is to its sentences than to those of "no finding", over the temperature.
+
+    The sentences are the phantom's (phantom_prompts.yaml); a finding that they do not ask about is left out.
+    """
+    found = {}
+    for question in questions(question_file("phantom_prompts")).values():
+        asked = next(iter(question.classes)) if isinstance(question.classes, Mapping) else None
+        if asked not in findings:
+            continue
+        selection = question.select(images.samples)
+        logits = logits_of(tested, images, question, selection.indices, selection.classes, data)
+        scores: list[float | None] = [None] * len(images.samples)
+        for row, (ours, theirs) in zip(selection.indices, logits.tolist(), strict=True):
+            scores[row] = ours - theirs
+        found[str(asked)] = scores
     return found
 
 
@@ -85,6 +110,10 @@ def metrics_of(answer: Mapping[str, Any]) -> dict[str, Metric]:
     }
     found = {f"classification: {MEAN}": mean_of(list(auc.values()))}
     found |= {f"classification: {name}": metric for name, metric in auc.items()}
+    for name, scores in answer["prompted"].items():
+        rows = [row for row, score in enumerate(scores) if score is not None]
+        positive = np.array([answer["positive"][name][row] for row in rows]) == 1
+        found[f"by prompts: {name}"] = among(auc_metric(positive, [scores[row] for row in rows]), rows)
     for direction in DIRECTIONS:
         rows = [row for row, rank in enumerate(answer["ranks"][direction]) if rank is not None]
         ranks = np.array([answer["ranks"][direction][row] for row in rows])
@@ -101,6 +130,7 @@ def chances(answer: Mapping[str, Any]) -> dict[str, float]:
     groups = np.array([group for group in answer["caption_group"] if group is not None])
     right = (groups[:, None] == groups[None, :]).sum(1)
     found = {f"classification: {name}": 0.5 for name in (MEAN, *answer["scores"])}
+    found |= {f"by prompts: {name}": 0.5 for name in answer["prompted"]}
     return found | {
         f"matching: {direction.replace('_', ' ')} R@{k}": chance_of_hit(right, k)
         for direction in DIRECTIONS

@@ -110,14 +110,15 @@ def report(results: Mapping[str, Any]) -> str:
 
 
 def pooling_figure(results: Mapping[str, Any]) -> Figure:
-    """Three panels: classification, matching, and the slices that are found, by pooling."""
+    """Four panels: both ways to classify, matching, and the slices that are found, by pooling."""
     values, chance = results["3-D"]["values"], results["3-D"]["chance"]
     panels = {
-        "image-only classification, AUC": [task for task in chance if task.startswith("classification")],
+        "classification by images alone, AUC": [task for task in chance if task.startswith("classification")],
+        "by prompts, AUC": [task for task in chance if task.startswith("by prompts")],
         "matching, R@k": [task for task in chance if task.startswith("matching")],
         "slices of the finding": [f"slices: {name}" for name in (TOP, MASS)],
     }
-    figure, all_axes = plt.subplots(1, 3, figsize=(11, 3.4), width_ratios=[3, 5, 2])
+    figure, all_axes = plt.subplots(1, 4, figsize=(13, 3.4), width_ratios=[3, 2, 5, 2])
     for axes, (title, tasks) in zip(all_axes, panels.items(), strict=True):
         for number, arm in enumerate(values):
             for place, task in enumerate(tasks):

@@ -74,7 +74,15 @@ def made_up(volumes: int = 40, seed: int = 0, good: float = 1.0) -> dict:
     ranks = {way: random.integers(0, 12, volumes).tolist() for way in ("image_to_text", "text_to_image")}
     shares = {TOP: random.integers(0, 2, volumes), MASS: random.random(volumes), CHANCE: np.full(volumes, 0.2)}
     slices = {name: [float(v) if s else None for v, s in zip(one, sick, strict=True)] for name, one in shares.items()}
-    return {"positive": positive, "scores": scores, "ranks": ranks, "caption_group": groups, "slices": slices}
+    prompted = {"consolidation": [None, *random.normal(size=volumes - 1).tolist()]}
+    return {
+        "positive": positive,
+        "scores": scores,
+        "prompted": prompted,
+        "ranks": ranks,
+        "caption_group": groups,
+        "slices": slices,
+    }
 
 
 def test_poolings_are_compared_on_the_same_patients_as_means_over_seeds():
@@ -167,6 +175,7 @@ def test_a_model_answers_for_volumes_as_for_one_study_at_a_time(small, reader):
     assert [value is None for value in said["slices"][TOP]] == [
         not any(one.row["finding_slices"].values()) for one in samples
     ]
+    assert set(said["prompted"]) == set(FINDINGS) and None not in said["prompted"]["consolidation"]
     assert len(said["scores"]["consolidation"]) == len(said["ranks"]["image_to_text"]) == len(samples)
     assert json.loads(json.dumps(said)) == said
 
