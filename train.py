@@ -50,7 +50,7 @@ from pedclip.eval.prompts import question_file
 from pedclip.eval.training import evaluate
 from pedclip.eval.training_manifest import MANIFEST, write_manifest
 from pedclip.hub import TRAINING_LABELS, write_card, write_hub_folder
-from pedclip.meter import Meter, peak_flops
+from pedclip.meter import Meter, peak_flops, slices_in
 from pedclip.optimizer import build_optimizer, learning_rate_share
 from pedclip.processing.data.batches import PairBatches, Pick
 from pedclip.processing.data.dataset import PairCollator, PairDataset
@@ -308,7 +308,7 @@ def train(config: TrainConfig) -> Path:
         train_mode(plain_model)
         for batch in loader:
             gate_weight = config.gate_weight_at(progress.epoch + progress.batch / len(batches))
-            meter.step(batch["attention_mask"].sum(dim=1).tolist())  # on the host still: waits for nothing
+            meter.step(batch["attention_mask"].sum(dim=1).tolist(), slices_in(batch))  # on the host: waits for nothing
             batch = {key: value.to(accelerator.device, non_blocking=True) for key, value in batch.items()}
             out = model(**batch, return_loss=True, teacher_forcing=teacher_forcing, gate_weight=gate_weight)
             accelerator.backward(out.loss)

@@ -36,6 +36,8 @@ BODY_PARTS = (
     "wrist",
 )
 
+VOLUME_POOLING = ("mean", "max", "attention")
+
 # What each Auto class opens, file by file, in a folder on the Hub
 MODEL_AUTO_MAP = {
     "AutoConfig": "configuration_pedclip.PedCLIPConfig",
@@ -199,6 +201,10 @@ class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
         mask_identical_texts (`bool`, *optional*, defaults to `False`):
             Ours, off in the paper's recipe: items of a batch with the same text as an item's own are not its
             negatives. Captions made from labels repeat.
+        volume_pooling (`str`, *optional*, defaults to `"mean"`):
+            How the slices of a volume, or the views of a study, become one embedding: `"mean"` and `"max"` have no
+            parameters; `"attention"` is RadCLIP's slice pooling adapter, with as many heads as the image tower, which
+            before training equals `"mean"`.
         body_parts (`list[str]`, *optional*):
             One name for each expert, in order. `None`: the 23 of `BODY_PARTS`.
 
@@ -225,6 +231,7 @@ class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
     logit_scale_max: float | int = 4.605170185988092
     gate_loss_weight: float | int = 1.0
     mask_identical_texts: bool = False
+    volume_pooling: str = "mean"
     body_parts: list[str] | tuple[str, ...] | None = None
     initializer_range: float = 0.02
 
@@ -270,6 +277,8 @@ class PedCLIPConfig(SelfContainedMixin, PreTrainedConfig):
             )
         if self.gate_loss_weight < 0:
             raise ValueError(f"gate_loss_weight is {self.gate_loss_weight}; lambda must not be negative")
+        if self.volume_pooling not in VOLUME_POOLING:
+            raise ValueError(f"volume_pooling is {self.volume_pooling!r}; it is one of {', '.join(VOLUME_POOLING)}")
 
 
 __all__ = ["BODY_PARTS", "PedCLIPConfig", "PedCLIPVisionConfig"]

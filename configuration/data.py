@@ -145,6 +145,14 @@ class AugmentConfig:
 
 
 @dataclass(kw_only=True)
+class VolumesConfig:
+    """How files are read that hold volumes: a DICOM series (a folder), DICOM with frames, NIfTI, TIFF with pages."""
+
+    window: str | None = None  # lung, bone, soft_tissue or percentiles; null: as processing/volume_reading_pedclip.py
+    spacing: str | None = None  # column with the mm from slice to slice, for TIFF, which does not say it
+
+
+@dataclass(kw_only=True)
 class DataConfig:
     """The `data:` part of a recipe: one folder of images with its metadata."""
 
@@ -156,6 +164,7 @@ class DataConfig:
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     captions: CaptionsConfig = field(default_factory=CaptionsConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    volumes: VolumesConfig | None = None  # null: each file is one image
     body_part_words: dict[str, str] = field(default_factory=dict)  # the data's name -> words for captions and prompts
     # the data's name -> the model's body part, or null for no expert; goes before processing/data/body_parts.yaml
     body_part_experts: dict[str, str | None] = field(default_factory=dict)

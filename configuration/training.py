@@ -180,12 +180,12 @@ def _build(dataclass_type: Any, values: Any, where: str):
 
 
 def _convert(wanted: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(wanted):
-        return _build(wanted, value, where + ".")
     if isinstance(wanted, types.UnionType):
         if value is None and type(None) in typing.get_args(wanted):
             return None
         wanted = next(choice for choice in typing.get_args(wanted) if choice is not type(None))
+    if dataclasses.is_dataclass(wanted):
+        return _build(wanted, value, where + ".")
     plain = typing.get_origin(wanted) or wanted
     if plain is float and isinstance(value, int | str) and not isinstance(value, bool):
         try:

@@ -73,19 +73,46 @@ class ModelUnderTest:
         """The same for images that are read already."""
         collator = PairCollator(self.processor, data)
         embeds, gates, energies = [], [], []
+        weights: list[np.ndarray] = []
         for first in range(0, len(dataset), batch_size):
             items = dataset.__getitems__(range(first, min(first + batch_size, len(dataset))))
-            pixel_values = collator.pixel_values(items).to(self.model.logit_scale.device)
-            out = self.model.get_image_features(pixel_values=pixel_values)
+            seen = {name: one.to(self.model.logit_scale.device) for name, one in collator.seen(items).items()}
+            out = self.model.get_image_features(**seen)
             embeds.append(_normalised(out.pooler_output))
             routers = [logits.float() for logits in out.router_logits or ()]
+            if out.slice_attentions is not None:
+                mask = seen["slice_mask"]
+                weights += [
+                    row[kept].float().cpu().numpy() for row, kept in zip(out.slice_attentions, mask, strict=True)
+                ]
+                # a volume's gate is the mean of its slices'
+                routers = [_mean_of_slices(logits, mask) for logits in routers]
             gates.append([logits.softmax(-1).cpu().numpy() for logits in routers])
             energies.append([logits.logsumexp(-1).cpu().numpy() for logits in routers])
             if advance is not None:
                 advance(len(items))
         by_layer = [np.concatenate(layer) for layer in zip(*gates, strict=True)]
         energy = [np.concatenate(layer) for layer in zip(*energies, strict=True)]
-        return EmbeddedImages(dataset.samples, np.concatenate(embeds), by_layer, dataset.body_part, energy)
+        embedded = np.concatenate(embeds)
+        return EmbeddedImages(dataset.samples, embedded, by_layer, dataset.body_part, energy, weights)
+
+    @torch.inference_mode()
+    def embed_volumes(
+        self, volumes: Iterable[Any], advance: Callable[[int], Any] | None = None, **settings: Any
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Studies of several images, one after another: (N, D), normalised, and each one's shares of its slices (S,).
+
+        `volumes` are whatever the processor takes as one study; `settings` are those of its `volumes=` (window, ...).
+        """
+        embeds, shares = [], []
+        for volume in volumes:
+            inputs = self.processor(volumes=[volume], return_tensors="pt", **settings)
+            out = self.model.get_image_features(**inputs.to(self.model.logit_scale.device))
+            embeds.append(_normalised(out.pooler_output))
+            shares.append(out.slice_attentions[0].float().cpu().numpy())
+            if advance is not None:
+                advance(1)
+        return np.concatenate(embeds), shares
 
 
 @dataclass(frozen=True)
@@ -97,6 +124,7 @@ class EmbeddedImages:
     gates: list[np.ndarray]  # (N, E) for each MoBE layer: how much each expert is involved; sums to 1
     experts: list[int]  # each image's own, or -100
     energies: list[np.ndarray] = field(default_factory=list)  # (N,) for each MoBE layer: log-sum-exp of its logits
+    slice_weights: list[np.ndarray] = field(default_factory=list)  # of volumes: each slice's share (S,); sums to 1
 
     @property
     def patients(self) -> list[str]:
@@ -125,6 +153,11 @@ def model_hash(folder: Path | str) -> str:
             with file.open("rb") as content:
                 total.update(f"{file.name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def _mean_of_slices(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(B, S, E) to (B, E), over the slices that are there."""
+    return (logits * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
 
 
 def _normalised(embeds: torch.Tensor) -> np.ndarray:

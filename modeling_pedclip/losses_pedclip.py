@@ -80,24 +80,35 @@ def contrastive_losses(
     return nn.functional.cross_entropy(logits, pairs), nn.functional.cross_entropy(logits.T, pairs)
 
 
-def gate_loss(router_logits: tuple[torch.Tensor, ...], body_part: torch.Tensor) -> torch.Tensor:
+def gate_loss(
+    router_logits: tuple[torch.Tensor, ...], body_part: torch.Tensor, slice_mask: torch.Tensor | None = None
+) -> torch.Tensor:
     """Cross-entropy of the gate against the body part (`CE(s, x_b)`), averaged over MoBE layers and labelled samples.
 
     Takes the gate's logits, each (B, E): s is already a softmax, and a second one would flatten it. Samples labelled
     `IGNORED_BODY_PART` do not count; a batch of none but such gives 0 with zero gradients, not NaN.
+
+    Of volumes the logits are (B, S, E), and each study's loss is the mean over its slices, those where `slice_mask`
+    (B, S) is not 0: a study counts once, however many slices it has (ours).
     """
     labelled = (body_part != IGNORED_BODY_PART).sum().float()
     share = 1.0
     if _several_processes():  # the mean over all processes' samples, whatever share of them lies here
         dist.all_reduce(labelled)
         share = float(dist.get_world_size())
-    total = sum(
-        nn.functional.cross_entropy(
-            logits.to(torch.promote_types(logits.dtype, torch.float32)),
-            body_part,
-            ignore_index=IGNORED_BODY_PART,
-            reduction="sum",
-        )
-        for logits in router_logits
-    )
+    total = sum(_summed_over_studies(logits, body_part, slice_mask) for logits in router_logits)
     return total * share / (labelled.clamp(min=1) * len(router_logits))
+
+
+def _summed_over_studies(
+    logits: torch.Tensor, body_part: torch.Tensor, slice_mask: torch.Tensor | None
+) -> torch.Tensor:
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if logits.ndim == 2:
+        return nn.functional.cross_entropy(logits, body_part, ignore_index=IGNORED_BODY_PART, reduction="sum")
+    labels = body_part[:, None].expand(logits.shape[:2])
+    losses = nn.functional.cross_entropy(
+        logits.transpose(1, 2), labels, ignore_index=IGNORED_BODY_PART, reduction="none"
+    )  # (B, S)
+    real = torch.ones_like(losses) if slice_mask is None else slice_mask.to(losses)
+    return ((losses * real).sum(dim=1) / real.sum(dim=1)).sum()

@@ -5,9 +5,9 @@
 import copy
 import dataclasses
 import difflib
+import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BackboneOutput, BaseModelOutputWithPoo
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.processing_utils import Unpack
-from transformers.utils import ModelOutput, TransformersKwargs, auto_docstring
+from transformers.utils import TransformersKwargs, auto_docstring
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
@@ -29,74 +29,8 @@ from ..configuration.configuration_pedclip import PedCLIPConfig, PedCLIPVisionCo
 from ..configuration.hub_folder_pedclip import SelfContainedMixin
 from .losses_pedclip import contrastive_losses, distinct_texts, gate_loss, same_text, similarity
 from .mobe_pedclip import PedCLIPBodyPartGate, PedCLIPExperts, PedCLIPMoBE, check_body_part
-
-
-@auto_docstring(custom_intro="What the image tower returns.")
-@dataclass
-class PedCLIPVisionOutput(ModelOutput):
-    r"""
-    last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_patches + 1, hidden_size)`):
-        The normed tokens of the last layer, [IMG] first.
-    pooler_output (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
-        The [IMG] token, v_IMG of the paper; from `get_image_features`, projected to the shared space.
-    router_logits (`tuple(torch.FloatTensor)`):
-        For each MoBE layer, in order, the gate's logits of shape `(batch_size, num_experts)`.
-    """
-
-    last_hidden_state: torch.FloatTensor | None = None
-    pooler_output: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    router_logits: tuple[torch.FloatTensor, ...] | None = None
-
-
-@auto_docstring(custom_intro="What PedCLIP returns.")
-@dataclass
-class PedCLIPOutput(ModelOutput):
-    r"""
-    loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
-        contrastive_loss + gate_weight * gate_loss.
-    contrastive_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
-        Half image_to_text_loss, half text_to_image_loss.
-    image_to_text_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
-        Eq. 3, averaged over the batch of all processes.
-    text_to_image_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `return_loss=True`):
-        Eq. 4, averaged over the batch of all processes.
-    gate_loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned with `return_loss=True` and `body_part`):
-        Cross-entropy of the gate against the body part, before its weight; with several processes, what has to be
-        averaged over them.
-    logits_per_image (`torch.FloatTensor` of shape `(image_batch_size, text_batch_size)`):
-        Cosine of image and text, divided by the temperature.
-    logits_per_text (`torch.FloatTensor` of shape `(text_batch_size, image_batch_size)`):
-        The transpose of logits_per_image.
-    text_embeds (`torch.FloatTensor` of shape `(batch_size, shared_dim)`):
-        Texts in the shared space, of length 1.
-    image_embeds (`torch.FloatTensor` of shape `(batch_size, shared_dim)`):
-        Images in the shared space, of length 1.
-    router_logits (`tuple(torch.FloatTensor)`):
-        For each MoBE layer, in order, the gate's logits of shape `(batch_size, num_experts)`.
-    text_model_output (`BaseModelOutputWithPooling`):
-        What the text tower returned; with `return_loss=True` and `mask_identical_texts`, for each distinct text once.
-    vision_model_output (`PedCLIPVisionOutput`):
-        What the image tower returned; its `last_hidden_state` is the [IMG] token alone.
-    """
-
-    loss: torch.FloatTensor | None = None
-    contrastive_loss: torch.FloatTensor | None = None
-    image_to_text_loss: torch.FloatTensor | None = None
-    text_to_image_loss: torch.FloatTensor | None = None
-    gate_loss: torch.FloatTensor | None = None
-    logits_per_image: torch.FloatTensor | None = None
-    logits_per_text: torch.FloatTensor | None = None
-    text_embeds: torch.FloatTensor | None = None
-    image_embeds: torch.FloatTensor | None = None
-    router_logits: tuple[torch.FloatTensor, ...] | None = None
-    text_model_output: BaseModelOutputWithPooling | None = None
-    vision_model_output: PedCLIPVisionOutput | None = None
-
-    def to_tuple(self) -> tuple:
-        towers = ("text_model_output", "vision_model_output")
-        return tuple(self[key].to_tuple() if key in towers else self[key] for key in self.keys())
+from .outputs_pedclip import PedCLIPOutput, PedCLIPVisionOutput
+from .volume_pedclip import SLICE_POOLING, SLICES_AT_ONCE, PedCLIPZeroLinear, check_volume, encode_slices
 
 
 class PedCLIPStem(nn.Sequential):
@@ -143,6 +77,11 @@ class PedCLIPVisionEmbeddings(nn.Module):
         return torch.cat((img_position, grid.flatten(2).transpose(1, 2)), dim=1)
 
     def forward(self, pixel_values: torch.Tensor, interpolate_pos_encoding: bool = False) -> torch.Tensor:
+        if pixel_values.ndim != 4:
+            raise ValueError(
+                f"pixel_values has the shape {tuple(pixel_values.shape)}; the image tower takes images, (batch, "
+                "channels, height, width), and PedCLIPModel volumes too"
+            )
         channels, height, width = pixel_values.shape[1:]
         if channels != self.num_channels:
             raise ValueError(
@@ -294,7 +233,7 @@ class PedCLIPPreTrainedModel(SelfContainedMixin, PreTrainedModel):
     base_model_prefix = "pedclip"
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
-    _no_split_modules = ["PedCLIPVisionEmbeddings", "PedCLIPVisionLayer"]
+    _no_split_modules = ["PedCLIPVisionEmbeddings", "PedCLIPVisionLayer", "PedCLIPSliceAttention"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -319,6 +258,8 @@ class PedCLIPPreTrainedModel(SelfContainedMixin, PreTrainedModel):
             init.normal_(module.down_proj, mean=0.0, std=std)
             init.zeros_(module.up_bias)
             init.zeros_(module.down_bias)
+        elif isinstance(module, PedCLIPZeroLinear):
+            init.zeros_(module.weight)
         elif isinstance(module, PedCLIPModel):
             init.constant_(module.logit_scale, self.config.logit_scale_init_value)
 
@@ -331,7 +272,9 @@ class PedCLIPVisionModel(PedCLIPPreTrainedModel):
     input_modalities = ("image",)
     _input_embed_layer = "patch_embeddings"
     # a whole PedCLIP opens as its image tower: the rest is left out on purpose
-    _keys_to_ignore_on_load_unexpected = [r"^text_model\.", r"^(text|visual)_projection\.", r"^logit_scale$"]
+    _keys_to_ignore_on_load_unexpected = [
+        *(r"^text_model\.", r"^(text|visual)_projection\.", r"^slice_pooling\.", r"^logit_scale$")
+    ]
 
     def __init__(self, config: PedCLIPVisionConfig):
         super().__init__(config)
@@ -521,6 +464,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         def projection(width: int) -> nn.Module:
             return nn.Identity() if width == config.shared_dim else nn.Linear(width, config.shared_dim, bias=False)
 
+        self.slice_pooling = SLICE_POOLING[config.volume_pooling](config)
         self.visual_projection = projection(config.vision_config.hidden_size)
         self.text_projection = projection(config.text_config.hidden_size)
         self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init_value)))
@@ -564,27 +508,48 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         pixel_values: torch.FloatTensor,
         forced_experts: torch.LongTensor | None = None,
         interpolate_pos_encoding: bool = False,
+        slice_positions: torch.FloatTensor | None = None,
+        slice_mask: torch.Tensor | None = None,
+        slices_at_once: int = SLICES_AT_ONCE,
         **kwargs: Unpack[TransformersKwargs],
     ) -> PedCLIPVisionOutput:
         r"""
+        pixel_values (`torch.FloatTensor` of shape `(batch_size, channels, height, width)`):
+            Images, or volumes of shape `(batch_size, num_slices, channels, height, width)`.
         forced_experts (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
-            Teacher forcing: the one expert of each image, or -100 for the gate's own mixture.
+            Teacher forcing: the one expert of each image or study, or -100 for the gate's own mixture.
+        slice_positions (`torch.FloatTensor` of shape `(batch_size, num_slices)`, *optional*):
+            Of volumes: where each slice lies, in mm. `None`: 1 mm apart in their order. All the same: no order.
+        slice_mask (`torch.BoolTensor` of shape `(batch_size, num_slices)`, *optional*):
+            Of volumes: 1 for slices, 0 for padding. `None`: all are slices.
+        slices_at_once (`int`, *optional*, defaults to 16):
+            Of volumes: how many slices go through the image tower together, which bounds the memory.
 
         Returns:
             `PedCLIPVisionOutput`: `pooler_output` of shape `(batch_size, shared_dim)` is the [IMG] token in the shared
             space, not yet of length 1. `last_hidden_state` is the [IMG] token alone, `(batch_size, 1, hidden_size)`:
             the last layer leaves out the patches, which nothing here reads. `vision_model(pixel_values)` has them.
+            Of volumes it is the slices' [IMG] tokens, `(batch_size, num_slices, hidden_size)`, 0 where slices pad;
+            so have `router_logits`, and `hidden_states` and `attentions` where asked for, an axis for slices.
         """
-        outputs = self.vision_model(
-            pixel_values=pixel_values,
-            forced_experts=forced_experts,
+        check_volume(pixel_values, slice_positions, slice_mask)
+        tower = functools.partial(
+            self.vision_model,
             img_token_only=not _all_tokens_wanted(self.config.vision_config, kwargs),
             interpolate_pos_encoding=interpolate_pos_encoding,
             return_dict=True,
             **kwargs,
         )
+        if pixel_values.ndim == 4:
+            outputs = tower(pixel_values, forced_experts=forced_experts)
+            outputs.last_hidden_state = outputs.last_hidden_state[:, :1]  # the same whatever else is asked for
+        else:
+            outputs = encode_slices(tower, pixel_values, slice_mask, forced_experts, slices_at_once)
+            tokens = outputs.last_hidden_state
+            mask = tokens.new_ones(tokens.shape[:2]) if slice_mask is None else slice_mask.to(tokens.device)
+            positions = None if slice_positions is None else slice_positions.to(tokens.device)
+            outputs.pooler_output, outputs.slice_attentions = self.slice_pooling(tokens, mask.bool(), positions)
         outputs.pooler_output = self.visual_projection(outputs.pooler_output)
-        outputs.last_hidden_state = outputs.last_hidden_state[:, :1]  # the same whatever else is asked for
         return outputs
 
     @can_return_tuple
@@ -601,17 +566,29 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         gate_weight: float | torch.Tensor | None = None,
         return_loss: bool | None = None,
         interpolate_pos_encoding: bool = False,
+        slice_positions: torch.FloatTensor | None = None,
+        slice_mask: torch.Tensor | None = None,
+        slices_at_once: int = SLICES_AT_ONCE,
         **kwargs: Unpack[TransformersKwargs],
     ) -> PedCLIPOutput:
         r"""
+        pixel_values (`torch.FloatTensor` of shape `(batch_size, channels, height, width)`):
+            Images, or volumes of shape `(batch_size, num_slices, channels, height, width)`; an image among volumes is
+            a volume of one slice.
         body_part (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
-            Index of each image's body part in `config.body_parts`, or -100 where it is unknown.
+            Index of each image's or study's body part in `config.body_parts`, or -100 where it is unknown.
         teacher_forcing (`bool`, *optional*, defaults to `False`):
             Let `body_part` pick each image's expert instead of the gate (the paper's first 10 of 50 epochs).
         gate_weight (`float`, *optional*):
             lambda, the weight of the gate's loss. `None`: `config.gate_loss_weight`.
         return_loss (`bool`, *optional*):
             Whether to return the losses. Images and texts are then pairs, in order.
+        slice_positions (`torch.FloatTensor` of shape `(batch_size, num_slices)`, *optional*):
+            Of volumes: where each slice lies, in mm. `None`: 1 mm apart in their order. All the same: no order.
+        slice_mask (`torch.BoolTensor` of shape `(batch_size, num_slices)`, *optional*):
+            Of volumes: 1 for slices, 0 for padding. `None`: all are slices.
+        slices_at_once (`int`, *optional*, defaults to 16):
+            Of volumes: how many slices go through the image tower together, which bounds the memory.
 
         Example:
 
@@ -645,6 +622,9 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             pixel_values,
             forced_experts=body_part if teacher_forcing else None,
             interpolate_pos_encoding=interpolate_pos_encoding,
+            slice_positions=slice_positions,
+            slice_mask=slice_mask,
+            slices_at_once=slices_at_once,
             return_dict=True,
             **kwargs,
         )
@@ -676,7 +656,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             losses["loss"] = losses["contrastive_loss"] = (image_to_text + text_to_image) / 2
             if body_part is not None and vision_outputs.router_logits:
                 weight = self.config.gate_loss_weight if gate_weight is None else gate_weight
-                losses["gate_loss"] = gate_loss(vision_outputs.router_logits, body_part)
+                losses["gate_loss"] = gate_loss(vision_outputs.router_logits, body_part, slice_mask)
                 losses["loss"] = losses["contrastive_loss"] + weight * losses["gate_loss"]
         return PedCLIPOutput(  # given all at once: what is set later comes last, and a tuple begins with the loss
             **losses,
@@ -685,6 +665,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             text_embeds=text_embeds,
             image_embeds=image_embeds,
             router_logits=vision_outputs.router_logits,
+            slice_attentions=vision_outputs.slice_attentions,
             text_model_output=text_outputs,
             vision_model_output=vision_outputs,
         )

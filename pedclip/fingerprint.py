@@ -101,9 +101,15 @@ def fingerprint(model: torch.nn.Module, processor: Any) -> dict[str, Any]:
         if "logit_scale" in dict(model.named_parameters()):
             inputs |= dict(encoded)
             columns = list(TEXTS)
-    outputs = _outputs(model, inputs)[:, :MAX_OUTPUTS]
+    outputs = _outputs(model, inputs)
+    names = list(pixels)
+    if columns and "slice_pooling.score.weight" in dict(model.named_parameters()):  # an adapter for volumes
+        study = {"pixel_values": inputs["pixel_values"][None]}  # (1, N, C, H, W): the images as slices of one
+        outputs = torch.cat((outputs, _outputs(model, inputs | study)))
+        names.append("volume")
+    outputs = outputs[:, :MAX_OUTPUTS]
     written["columns"] = columns or [str(column) for column in range(outputs.shape[1])]
-    written["outputs"] = {name: _shown(row.tolist()) for name, row in zip(pixels, outputs, strict=True)}
+    written["outputs"] = {name: _shown(row.tolist()) for name, row in zip(names, outputs, strict=True)}
     return written
 
 

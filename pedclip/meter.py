@@ -6,7 +6,7 @@ for MFU (Chowdhery et al. 2022, appendix B), and so is what a backward computes 
 
 # Shapes: T tokens of an image, D width, I width inside an MLP or expert, E experts, C shared width
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,17 +64,28 @@ def text_flops(config: PreTrainedConfig, lengths: Sequence[int]) -> float:
     )
 
 
-def step_flops(config: PedCLIPConfig, lengths: Sequence[int], every_token: bool = False) -> float:
-    """Forward and backward of one training step on as many pairs as there are texts."""
+def step_flops(
+    config: PedCLIPConfig, lengths: Sequence[int], every_token: bool = False, images: int | None = None
+) -> float:
+    """Forward and backward of one training step on as many pairs as there are texts.
+
+    `images` is how many go through the image tower, which for volumes is their slices; what pools these is left out.
+    """
     pairs = len(lengths)
     vision: Any = config.vision_config
     text: Any = config.text_config
-    forward = pairs * image_flops(vision, every_token=every_token) + text_flops(text, lengths)
+    seen = pairs if images is None else images
+    forward = seen * image_flops(vision, every_token=every_token) + text_flops(text, lengths)
     for width in (vision.hidden_size, text.hidden_size):
         if width != config.shared_dim:
             forward += 2 * pairs * width * config.shared_dim
     forward += 2 * pairs**2 * config.shared_dim
     return (1 + BACKWARD) * forward
+
+
+def slices_in(batch: Mapping[str, torch.Tensor]) -> int | None:
+    """How many slices a batch of volumes has; None for images."""
+    return int(batch["slice_mask"].sum()) if "slice_mask" in batch else None
 
 
 def peak_flops(device: torch.device) -> float | None:
@@ -100,11 +111,11 @@ class Meter:
     def __post_init__(self):
         self.began = time.monotonic()
 
-    def step(self, lengths: Sequence[int]) -> None:
-        """One step of this process on texts of these lengths."""
+    def step(self, lengths: Sequence[int], images: int | None = None) -> None:
+        """One step of this process on texts of these lengths, and on so many images where they are not as many."""
         self.pairs += len(lengths)
-        self.computed += step_flops(self.config, lengths)
-        self.formula += step_flops(self.config, lengths, every_token=True)
+        self.computed += step_flops(self.config, lengths, images=images)
+        self.formula += step_flops(self.config, lengths, every_token=True, images=images)
 
     def read(self) -> dict[str, float]:
         """Since the last reading, over all processes: pairs a second and TFLOP/s as computed, and what the paper's

@@ -75,7 +75,7 @@ def read_header(path: str | os.PathLike, tags: Sequence[str]) -> "pydicom.Datase
     except UnreadableImageError:
         raise
     except Exception as error:  # as in read_dataset
-        raise UnreadableImageError(f"the DICOM file is broken: {_said(error)}") from error
+        raise UnreadableImageError(f"the DICOM file is broken: {said(error)}") from error
 
 
 def read_dataset(content: bytes) -> "pydicom.Dataset":
@@ -91,7 +91,7 @@ def read_dataset(content: bytes) -> "pydicom.Dataset":
     except UnreadableImageError:
         raise
     except Exception as error:  # pydicom raises many kinds on damaged files; all mean the same here
-        raise UnreadableImageError(f"the DICOM file is broken: {_said(error)}") from error
+        raise UnreadableImageError(f"the DICOM file is broken: {said(error)}") from error
     if not dataset:
         raise UnreadableImageError("this is no DICOM file: it has no data element")
     return dataset
@@ -106,15 +106,15 @@ def radiograph_of(dataset: "pydicom.Dataset") -> Radiograph:
     except MemoryError as error:
         raise UnreadableImageError("the DICOM image takes more memory than there is") from error
     except BaseException as error:  # the panic of a decoder written in Rust is no Exception
-        raise UnreadableImageError(f"the DICOM file's image is broken: {_said(error)}") from error
+        raise UnreadableImageError(f"the DICOM file's image is broken: {said(error)}") from error
 
 
 def _displayed(dataset: "pydicom.Dataset") -> Radiograph:
-    rows, columns = _size(dataset)
+    rows, columns = image_size(dataset)
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).strip().upper()
     if not photometric.startswith("MONOCHROME"):
         return _colour(dataset, photometric)
-    stored = _stored(dataset, rows, columns)
+    stored = stored_values(dataset, rows, columns)
     bits = int(dataset.get("BitsStored") or stored.dtype.itemsize * 8)
     if stored.dtype.itemsize > 2:
         shown, window = _to_display(dataset, stored.astype(np.float64), None, bits)
@@ -122,7 +122,7 @@ def _displayed(dataset: "pydicom.Dataset") -> Radiograph:
     else:
         # every value that this many bits can hold, in the order of their bit patterns
         patterns = np.arange(256**stored.dtype.itemsize, dtype=f"u{stored.dtype.itemsize}")
-        meant = _meant(patterns, bits, signed=stored.dtype.kind == "i")
+        meant = meant_values(patterns, bits, signed=stored.dtype.kind == "i")
         indices = stored.view(patterns.dtype)
         table, window = _to_display(dataset, meant.astype(np.float64), indices, bits)
         whole = bits <= 8 and bool((table == np.round(table)).all())
@@ -156,7 +156,7 @@ def _by_voi(dataset: "pydicom.Dataset", values: np.ndarray) -> tuple[np.ndarray 
         if entries != 1:  # of a table with one entry nothing could be seen
             looked_up = pydicom.pixels.apply_voi(np.clip(values, -(2**31), 2**31 - 1).astype(np.int64), dataset)
             return np.clip(looked_up / (2**bits - 1), 0, 1), "VOI LUT"
-    centre, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
+    centre, width = first_number(dataset.get("WindowCenter")), first_number(dataset.get("WindowWidth"))
     function = str(dataset.get("VOILUTFunction", "LINEAR")).strip().upper() or "LINEAR"
     if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
         return None, ""
@@ -208,7 +208,7 @@ def display_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]
     return float(values.reshape(-1)[ends[0]]), float(values.reshape(-1)[ends[1]])
 
 
-def _meant(patterns: np.ndarray, bits: int, signed: bool) -> np.ndarray:
+def meant_values(patterns: np.ndarray, bits: int, signed: bool) -> np.ndarray:
     """What bit patterns stand for: the bits above those stored may hold anything (overlays, in old files)."""
     unused = patterns.dtype.itemsize * 8 - bits
     shifted = patterns << unused if unused else patterns
@@ -217,7 +217,7 @@ def _meant(patterns: np.ndarray, bits: int, signed: bool) -> np.ndarray:
     return shifted >> unused if unused else shifted
 
 
-def _stored(dataset: "pydicom.Dataset", rows: int, columns: int) -> np.ndarray:
+def stored_values(dataset: "pydicom.Dataset", rows: int, columns: int) -> np.ndarray:
     """Stored values (H, W) as they lie in the file, the bits above those stored included."""
     syntax = _syntax(dataset)
     allocated = int(dataset.get("BitsAllocated") or 0)
@@ -238,7 +238,7 @@ def _stored(dataset: "pydicom.Dataset", rows: int, columns: int) -> np.ndarray:
 
 
 def _colour(dataset: "pydicom.Dataset", photometric: str) -> Radiograph:
-    rows, columns = _size(dataset)
+    rows, columns = image_size(dataset)
     pixels = _decoded(dataset, rows, columns)
     bits = int(dataset.get("BitsStored") or 8)
     if photometric == "PALETTE COLOR":
@@ -267,12 +267,14 @@ def _decoded(dataset: "pydicom.Dataset", rows: int, columns: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def _size(dataset: "pydicom.Dataset") -> tuple[int, int]:
+def image_size(dataset: "pydicom.Dataset") -> tuple[int, int]:
     if "PixelData" not in dataset:
         raise UnreadableImageError("the DICOM file has no image: a report, a presentation state, or cut short")
-    frames = int(_first(dataset.get("NumberOfFrames")) or 1)
+    frames = int(first_number(dataset.get("NumberOfFrames")) or 1)
     if frames > 1:
-        raise UnreadableImageError(f"the DICOM file has {frames} frames; a radiograph has one: pass a single frame")
+        raise UnreadableImageError(
+            f"the DICOM file has {frames} frames; a radiograph has one: pass a single frame, or volumes=..."
+        )
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     if rows < 1 or columns < 1:
         raise UnreadableImageError(f"the DICOM file gives its image {rows} rows and {columns} columns")
@@ -368,7 +370,7 @@ def _syntax(dataset: "pydicom.Dataset") -> str:
     return str(named or "1.2.840.10008.1.2")  # what a file without that header has
 
 
-def _first(value) -> float | None:
+def first_number(value) -> float | None:
     """The first of a DICOM value that may hold several, as a number; None where there is none."""
     if value is None or value == "":
         return None
@@ -378,5 +380,5 @@ def _first(value) -> float | None:
         return None
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

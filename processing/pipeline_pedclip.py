@@ -12,6 +12,8 @@ from transformers import ZeroShotImageClassificationPipeline
 
 from .text_cache_pedclip import PedCLIPTextCache
 
+IMAGE_INPUTS = ("pixel_values", "slice_positions", "slice_mask")
+
 
 class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipeline):
     """How well each of the given texts fits a radiograph: a softmax over the model's own `logits_per_image`.
@@ -49,8 +51,10 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
         tokenizer_kwargs: dict[str, Any] | None = None,
         num_workers: int | None = None,
         batch_size: int | None = None,
+        volumes: bool | None = None,
+        window: Any = None,
     ) -> Any:
-        """Labels one image, or each of a list, a data set or a generator.
+        """Labels one image, or each of a list, a data set or a generator; or, with `volumes=True`, studies.
 
         Args:
             image: whatever the processor reads: a path, web address, base64 text, bytes, DICOM, PIL image or array.
@@ -59,6 +63,9 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
             tokenizer_kwargs: for the processor's tokenizer, `{"max_length": 60}` say.
             num_workers: processes that prepare the images of a list or data set.
             batch_size: how many images the model sees at once.
+            volumes: whether `image` is a study of several images, as the processor's `volumes=` takes it, or a list of
+                studies. A study goes through the model by itself.
+            window: of volumes, "lung", "bone", "soft_tissue", "percentiles" or (centre, width).
 
         Returns a list of `{"score", "label"}`, the best first; for several images one such list each. A data set or a
         generator gives an iterator over them. Raises ValueError for labels or a template that are none, and what the
@@ -68,9 +75,17 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
             "candidate_labels": candidate_labels,
             "hypothesis_template": hypothesis_template,
             "tokenizer_kwargs": tokenizer_kwargs,
+            "volumes": volumes,
+            "window": window,
         }
         given = {name: value for name, value in given.items() if value is not None}
-        check_prompts(**{**self._preprocess_params, **given})
+        settings = {**self._preprocess_params, **given}
+        volumes, window = settings.pop("volumes", False), settings.pop("window", None)
+        check_prompts(**settings)
+        if volumes and (self._batch_size if batch_size is None else batch_size) not in (None, 1):
+            raise ValueError(f"batch_size is {batch_size}; a study goes by itself, its slices together: leave it out")
+        if window is not None and not volumes:
+            raise ValueError(f"window is {window!r}, which is for volumes=True; an image has its own")
         images = list(image) if isinstance(image, tuple) else image
         if isinstance(images, list) and not images:
             return []
@@ -80,25 +95,37 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
         )
 
     def _sanitize_parameters(self, **kwargs):
-        names = ("candidate_labels", "hypothesis_template", "tokenizer_kwargs")
+        names = ("candidate_labels", "hypothesis_template", "tokenizer_kwargs", "volumes", "window")
         return {name: kwargs[name] for name in names if name in kwargs}, {}, {}
 
-    def preprocess(self, image, candidate_labels=None, hypothesis_template="{}", tokenizer_kwargs=None):
-        pixel_values = self.processor(images=image, return_tensors="pt").pixel_values.to(self.dtype)  # (1, C, H, W)
-        if len(pixel_values) != 1:
-            raise ValueError(f"one image was expected and a batch of {len(pixel_values)} came; pass them as a list")
+    def preprocess(
+        self,
+        image,
+        candidate_labels=None,
+        hypothesis_template="{}",
+        tokenizer_kwargs=None,
+        volumes=False,
+        window=None,
+    ):
+        seen = {"volumes": [image], "window": window} if volumes else {"images": image}
+        inputs = dict(self.processor(**seen, return_tensors="pt"))
+        inputs["pixel_values"] = inputs["pixel_values"].to(self.dtype)  # (1, C, H, W), or (1, S, C, H, W)
+        count = len(inputs["pixel_values"])
+        if count != 1:
+            raise ValueError(f"one image was expected and a batch of {count} came; pass them as a list")
         asked = {
             "labels": list(candidate_labels),
             "texts": [hypothesis_template.replace("{}", label) for label in candidate_labels],
             "tokenizer_kwargs": tokenizer_kwargs or {},
         }
-        return {"asked": [asked], "pixel_values": pixel_values}
+        return {"asked": [asked], **inputs}
 
     def _forward(self, model_inputs):
         asked = model_inputs["asked"]
         several = isinstance(asked[0], list)  # the texts are the same for each of a batch
         labels, texts, tokenizer_kwargs = (asked[0][0] if several else asked[0]).values()
-        image_embeds = self.model.get_image_features(pixel_values=model_inputs["pixel_values"]).pooler_output
+        seen = {name: tensor for name, tensor in model_inputs.items() if name in IMAGE_INPUTS}
+        image_embeds = self.model.get_image_features(**seen).pooler_output
         text_embeds = self._texts(texts, **tokenizer_kwargs)
         scale = self.model.logit_scale.detach().clamp(max=self.model.config.logit_scale_max).exp()
         image_embeds = nn.functional.normalize(image_embeds.to(text_embeds.dtype), dim=-1)

@@ -141,7 +141,9 @@ def _of_pil(image: Image.Image, keep: bool) -> Radiograph:
     """`keep`: the image is the caller's, who may still want its frames."""
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # a phone adds a small second picture
     if frames > 1:
-        raise UnreadableImageError(f"the image has {frames} frames or pages; a radiograph has one: pass a single one")
+        raise UnreadableImageError(
+            f"the image has {frames} frames or pages; a radiograph has one: pass a single one, or volumes=..."
+        )
     refuse_large(*image.size)
     if 0 in image.size:
         raise UnreadableImageError(f"the image is empty: {image.width} x {image.height} pixels")
@@ -199,6 +201,8 @@ def as_image(value: Any) -> Any:
         )
     if value.ndim not in (2, 3, 4):
         raise ValueError(f"an image has 2 or 3 axes and a batch 4; this array has the shape {tuple(value.shape)}")
+    if value.ndim == 3 and not {1, 3, 4} & {value.shape[0], value.shape[-1]}:
+        raise ValueError(f"image is 3-D {tuple(value.shape)}; pass volumes=... to the processor, or slice after slice")
     if 0 in value.shape:
         raise UnreadableImageError(f"the image is empty: its shape is {tuple(value.shape)}")
     if value.ndim == 4:

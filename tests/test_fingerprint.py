@@ -53,6 +53,18 @@ def test_the_same_model_and_processor_have_the_same_fingerprint(saved, model, pr
     assert len(saved["outputs"]["JPEG"].split()) == len(fingerprint.TEXTS)
 
 
+def test_an_adapter_for_volumes_has_a_row_of_its_own(make_model, tokenizer, processor):
+    model = make_model(text={"vocab_size": len(tokenizer)}, volume_pooling="attention")
+    saved = fingerprint.fingerprint(model, processor)
+    assert list(saved["outputs"]) == [*images(), "volume"]
+    assert rows(saved, model, processor)["same outputs"][0]
+
+    with torch.no_grad():
+        model.slice_pooling.score.weight[0, 0] += 3
+    ok, detail = rows(saved, model, processor)["same outputs"]
+    assert not ok and "(volume with " in detail
+
+
 def test_the_images_never_change_unnoticed():
     arrays = b"".join(image.tobytes() for image in images().values() if isinstance(image, np.ndarray))
     assert hashlib.sha256(arrays).hexdigest()[:16] == ARRAYS

@@ -72,7 +72,11 @@ MAY_IMPORT = {
 # Hub files may import these wherever they lie; transformers itself brings huggingface_hub and numpy along.
 HUB_PACKAGES = {"torch", "transformers", "huggingface_hub"}
 HUB_PROCESSING_PACKAGES = {*HUB_PACKAGES, "numpy", "PIL"}
-HUB_OPTIONAL = {"dicom_pedclip.py": {"pydicom"}}  # in a try: who has no DICOM files needs no pydicom
+HUB_OPTIONAL = {  # in a try: who has no DICOM files needs no pydicom
+    "dicom_pedclip.py": {"pydicom"},
+    "dicom_series_pedclip.py": {"pydicom"},
+    "volume_reading_pedclip.py": {"nibabel"},
+}
 # transformers reads a Hub file's relative imports with this, docstrings and comments included.
 LOADER_RELATIVE_IMPORT = re.compile(r"^\s*(?:from\s+(\.\S*)\s+import|import\s+(\.\S+))", flags=re.MULTILINE)
 

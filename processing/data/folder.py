@@ -15,6 +15,7 @@ from .captions import Captions
 from .metadata import column, list_of_names, read_rows, text_or_none
 from .sample import Sample
 from .splits import split_of_patient
+from .volumes import fault_of_volume
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def read_folder(
     captions = Captions(config)
     numbers = {row[config.columns.image]: number for number, row in enumerate(rows)}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # decoding lets other threads run
-        faults = list(threads.map(lambda sample: fault_of_image(sample.path), wanted))
+        faults = list(threads.map(lambda sample: fault_of_sample(sample, config), wanted))
     usable = []
     for sample, fault in zip(wanted, faults, strict=True):
         if fault is None and need_caption and not captions.caption(sample):
@@ -75,6 +76,10 @@ def read_folder(
     if not usable:
         raise ValueError(f"{config.path}: none of the {len(wanted)} rows can be used; the first: {skipped[0]}")
     return usable
+
+
+def fault_of_sample(sample: Sample, config: DataConfig) -> str | None:
+    return fault_of_image(sample.path) if config.volumes is None else fault_of_volume(sample, config.volumes)
 
 
 def fault_of_image(path: Path) -> str | None:

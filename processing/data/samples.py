@@ -26,6 +26,11 @@ def read_samples(
         raise ValueError(f"split is {split!r}; ask for {', '.join(SPLITS)}. What the data call them is in data.splits")
     if not holds_shards(config.path):
         return read_folder(config, split=split, skipped_file=skipped_file, need_caption=need_caption)
+    if config.volumes is not None:
+        raise ValueError(
+            f"data.volumes is set, and data.path {config.path} holds no folder of files but shards, which hold single "
+            "images; leave data.volumes out, or give a folder"
+        )
     try:
         samples = ShardSamples(config, split)
     except OSError as error:
@@ -48,5 +53,10 @@ def read_samples(
 
 
 def image_bytes(samples: Sequence[Sample], index: int) -> bytes:
-    """An image as it is stored, before anything is decoded."""
-    return samples.content(index) if isinstance(samples, ShardSamples) else samples[index].path.read_bytes()
+    """An image or a volume as it is stored, before anything is decoded; of a series all files, by name."""
+    if isinstance(samples, ShardSamples):
+        return samples.content(index)
+    path = samples[index].path
+    if path.is_dir():
+        return b"".join(file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file())
+    return path.read_bytes()

@@ -13,9 +13,9 @@ from .sweep import Pose, Projected, displace, gap_share, project
 
 def thickness(projected: Projected, number: int, side: int) -> np.ndarray:
     """Path length through one solid, in mm (S, S)."""
-    flat, u, v = _pairs(projected, side, [number])
+    flat, u, v = pairs(projected, side, [number])
     out = np.zeros(side * side, np.float32)
-    index, inside, _ = _lookup(projected, flat, u, side)
+    index, inside, _ = lookup(projected, flat, u, side)
     t = (v - projected.centre.take(index)) / projected.half_width.take(index)
     q = np.where(inside, 1 - t * t, 0)
     out[flat[1]] = 2 * projected.half_depth.take(index) * np.sqrt(np.maximum(q, 0))
@@ -62,8 +62,8 @@ def draw(anatomy: Anatomy, pose: Pose, side: int, masks: bool = False, texture: 
             ],
             np.float32,
         )
-        flat, u, v = _pairs(projected, side)
-        index, inside, number = _lookup(projected, flat, u, side)
+        flat, u, v = pairs(projected, side)
+        index, inside, number = lookup(projected, flat, u, side)
         off = v - projected.centre.take(index)
         t = off / projected.half_width.take(index)
         q = np.maximum(1 - t * t, 0) * inside
@@ -89,8 +89,8 @@ def draw(anatomy: Anatomy, pose: Pose, side: int, masks: bool = False, texture: 
     marks: dict[str, np.ndarray] = {}
     if masks and anatomy.marks:
         marked = project([solid for _, solid in anatomy.marks], anatomy.extent, pose, side)
-        flat, u, v = _pairs(marked, side)
-        index, inside, number = _lookup(marked, flat, u, side)
+        flat, u, v = pairs(marked, side)
+        index, inside, number = lookup(marked, flat, u, side)
         t = (v - marked.centre.take(index)) / marked.half_width.take(index)
         marks = _masks([name for name, _ in anatomy.marks], flat[1], number, inside & (t * t < 1), side)
     return Drawn(np.maximum(depth, 0).astype(np.float32), whole, bone_masks, marks, everything.mm_per_pixel)
@@ -99,7 +99,7 @@ def draw(anatomy: Anatomy, pose: Pose, side: int, masks: bool = False, texture: 
 # ---- from tables to pixels
 
 
-def _pairs(projected: Projected, side: int, numbers: Sequence[int] | None = None):
+def pairs(projected: Projected, side: int, numbers: Sequence[int] | None = None):
     """Every pixel that may lie in a solid: (solid, pixel) (2, P), and u along and v across its axis (P,).
 
     A solid lies in a rectangle about its axis; each row of pixels meets that in one run.
@@ -145,7 +145,7 @@ def _between(low: np.ndarray, high: np.ndarray, factor: np.ndarray) -> tuple[np.
     return np.minimum(one, other), np.maximum(one, other)
 
 
-def _lookup(projected: Projected, flat, u: np.ndarray, side: int):
+def lookup(projected: Projected, flat, u: np.ndarray, side: int):
     """Each pair's place in the flattened tables, whether it lies along the solid, and the solid's number."""
     entries = projected.centre.shape[1]
     number = flat[0]
@@ -156,8 +156,8 @@ def _lookup(projected: Projected, flat, u: np.ndarray, side: int):
 
 def _longest(projected: Projected, side: int, groups: Sequence[range]) -> list[np.ndarray]:
     """The longest chord at each pixel, by group of solids (S, S): their union, exact where they lie at one depth."""
-    flat, u, v = _pairs(projected, side)
-    index, inside, number = _lookup(projected, flat, u, side)
+    flat, u, v = pairs(projected, side)
+    index, inside, number = lookup(projected, flat, u, side)
     t = (v - projected.centre.take(index)) / projected.half_width.take(index)
     chord = 2 * projected.half_depth.take(index) * np.sqrt(np.maximum(1 - t * t, 0) * inside)
     chord = chord.astype(np.float32)

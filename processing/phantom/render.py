@@ -35,7 +35,7 @@ class Film:
 
 def build_anatomy(patient: Patient, exam: Exam, seed: int) -> Anatomy:
     """The exam's anatomy with its findings."""
-    shape = Shape(patient, _stream(seed, exam, "anatomy"), {finding.name: finding for finding in exam.findings})
+    shape = Shape(patient, stream(seed, exam, "anatomy"), {finding.name: finding for finding in exam.findings})
     anatomy = PARTS[exam.body_part].build(shape)
     add_findings(anatomy, exam.findings)
     return anatomy
@@ -84,7 +84,7 @@ def project_film(
     study: Study, exam: Exam, view: str, anatomy: Anatomy, side: int, masks: bool = False
 ) -> tuple[Drawn, Exposure]:
     """What the beam meets and how it is exposed; no noise yet."""
-    random = _stream(study.seed, exam, view)
+    random = stream(study.seed, exam, view)
     pose = draw_pose(exam, view, random)
     letter = {"left": "L", "right": "R", None: "R"}[
         exam.laterality
@@ -117,7 +117,7 @@ def _enlarging(side: int, knots: int = 5) -> np.ndarray:
     return weights / np.sqrt((weights**2).sum(1, keepdims=True))
 
 
-def _stream(seed: int, exam: Exam, purpose: str) -> np.random.Generator:
+def stream(seed: int, exam: Exam, purpose: str) -> np.random.Generator:
     """Random numbers for one purpose of one exam; the findings have no part in it."""
     key = f"{exam.name}/{purpose}".encode()
     return np.random.Generator(np.random.SFC64([seed, int.from_bytes(key[:64], "little")]))

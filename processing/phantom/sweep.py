@@ -188,15 +188,10 @@ def _is_ellipsoid(caps: np.ndarray, length: np.ndarray) -> np.ndarray:
 def _as_ellipsoids(rows, path, width, depth, caps, length3, turn, view, half_width, half_depth, tilt):
     """Puts the exact projection of an ellipsoid into the rows: half-axes half the path, and width and depth midway."""
     cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
-    e1, e2, along = (vector[rows] for vector in _frame(path))
-    middle = POINTS // 2
-    halves = np.stack([width[rows, middle], depth[rows, middle], length3[rows] / 2], 1)  # (n, 3)
-    axes = np.stack([e1, e2, along], 1) * halves[..., None]  # (n, 3 axes, 3)
-    shape = np.einsum("nai,naj->nij", axes, axes)
+    shape, volume = _shape_matrix(rows, path, width, depth, length3)
     look = np.array([[cos, 0, sin], [0, 1, 0]])
     seen = np.einsum("pi,nij,qj->npq", look, shape, look)
     values, vectors = np.linalg.eigh(seen)
-    volume = halves.prod(1)
     long, short = np.sqrt(np.maximum(values[:, 1], 1e-6)), np.sqrt(np.maximum(values[:, 0], 1e-6))
     direction = vectors[:, :, 1]
     # the same end as before comes first, so that a break or a joint's face stays where it was
@@ -209,6 +204,15 @@ def _as_ellipsoids(rows, path, width, depth, caps, length3, turn, view, half_wid
     half_depth[rows] = (volume / np.maximum(long * short, 1e-6))[:, None]
     tilt[rows] = 1
     caps[rows] = long[:, None]
+
+
+def _shape_matrix(rows, path, width, depth, length3) -> tuple[np.ndarray, np.ndarray]:
+    """Of ellipsoids: the sum of the half-axes' outer products (n, 3, 3), and the half-axes' product (n,)."""
+    e1, e2, along = (vector[rows] for vector in _frame(path))
+    middle = POINTS // 2
+    halves = np.stack([width[rows, middle], depth[rows, middle], length3[rows] / 2], 1)  # (n, 3)
+    axes = np.stack([e1, e2, along], 1) * halves[..., None]  # (n, 3 axes, 3)
+    return np.einsum("nai,naj->nij", axes, axes), halves.prod(1)
 
 
 def _to_pixels(view: np.ndarray, mm_per_pixel: float, pose: Pose, side: int) -> np.ndarray:
@@ -256,24 +260,70 @@ def _cap(at: np.ndarray, share: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum((2 - from_start) * from_start * (2 - from_end) * from_end, 0))
 
 
+# ---- along the beam
+
+
+def middles(solids: Sequence[Solid], projected: Projected, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Where along the beam the middle of each solid lies: mm on its axis (N, T), and what one mm across adds (N,).
+
+    A film does not need them, a volume does (processing/phantom/volume.py). For frontal views alone.
+    """
+    if pose.turn:
+        raise ValueError(
+            f"the pose is turned by {pose.turn} degrees; solids are laid in a volume from the front alone"
+        )
+    path, width, depth, _ = _at_equal_points(solids)
+    caps = np.array([solid.caps for solid in solids], np.float32).reshape(-1, 2)
+    view, tilt, share, half_width, half_depth = _turned(path, width, depth, 0.0)
+    length3 = np.linalg.norm(path[:, -1] - path[:, 0], axis=1)
+    rows = np.flatnonzero((share < STEEP) | _is_ellipsoid(caps, length3))
+    lean = np.zeros(len(path), np.float32)
+    if len(rows):  # the middles of all chords of an ellipsoid lie in one plane
+        middle = (path[rows, 0] + path[rows, -1]) / 2
+        _as_ellipsoids(rows, path, width, depth, caps, length3, 0.0, view, half_width, half_depth, tilt)
+        shape, _ = _shape_matrix(rows, path, width, depth, length3)
+        slope = np.linalg.solve(shape[:, :2, :2], shape[:, :2, 2:])[..., 0]  # (n, 2)
+        view[rows, :, 2] = middle[:, None, 2] + np.einsum("nkp,np->nk", view[rows, :, :2] - middle[:, None, :2], slope)
+        turn = np.deg2rad(pose.rotation)
+        right, down = -projected.along[rows, 1], projected.along[rows, 0]  # across, in the picture
+        x, y = right * np.cos(turn) + down * np.sin(turn), down * np.cos(turn) - right * np.sin(turn)
+        lean[rows] = slope[:, 0] * (-x if pose.mirrored else x) + slope[:, 1] * y
+    chord = view[:, -1, :2] - view[:, 0, :2]
+    u = np.einsum("nkp,np->nk", view[..., :2] - view[:, :1, :2], chord)
+    u /= np.maximum((chord**2).sum(1), 1e-6)[:, None]
+    return _tables(u, [view[..., 2]], projected.centre.shape[1])[0], lean
+
+
 # ---- fractures
 
 
 def displace(projected: Projected, one: Break, pose: Pose) -> None:
     """Moves what lies beyond the break, and swells the cortex about it; both die out over `spread`."""
-    row, entries = one.solid, projected.centre.shape[1]
-    length = projected.length[row]
-    at = ((np.arange(entries) + 0.5) / entries - one.at) * length * projected.mm_per_pixel  # mm beyond the break
+    row = one.solid
+    at, fading = _beyond(projected, one)
     cos, sin = np.cos(np.deg2rad(pose.turn)), np.sin(np.deg2rad(pose.turn))
     sideways = (one.step[0] * cos + one.step[2] * sin) * (-1 if pose.mirrored else 1)
     cos, sin = np.cos(np.deg2rad(pose.rotation)), np.sin(np.deg2rad(pose.rotation))
     right, down = sideways * cos - one.step[1] * sin, sideways * sin + one.step[1] * cos  # in the picture
     across = -projected.along[row, 1] * right + projected.along[row, 0] * down
-    fading = np.where(at > 0, np.maximum(1 - at / one.spread, 0) ** 2 * (1 + 2 * np.minimum(at / one.spread, 1)), 0)
     projected.centre[row] += across / projected.mm_per_pixel * fading
     swell = 1 + one.bulge * np.cos(np.clip(at / (0.5 * one.spread), -1, 1) * np.pi / 2) ** 2
     for table in (projected.half_width, projected.inner_width):
         table[row] *= swell
+
+
+def displaced_middle(projected: Projected, one: Break) -> np.ndarray:
+    """What a break adds to its solid's middle along the beam, mm (T,)."""
+    return one.step[2] * _beyond(projected, one)[1]
+
+
+def _beyond(projected: Projected, one: Break) -> tuple[np.ndarray, np.ndarray]:
+    """How far beyond the break each entry of its solid's table lies, mm (T,), and the share of the step there (T,)."""
+    entries = projected.centre.shape[1]
+    length = projected.length[one.solid]
+    at = ((np.arange(entries) + 0.5) / entries - one.at) * length * projected.mm_per_pixel
+    fading = np.where(at > 0, np.maximum(1 - at / one.spread, 0) ** 2 * (1 + 2 * np.minimum(at / one.spread, 1)), 0)
+    return at, fading
 
 
 def gap_share(projected: Projected, one: Break, u: np.ndarray, v: np.ndarray, half: np.ndarray) -> np.ndarray:

@@ -169,6 +169,26 @@ class PedCLIPModelTest(ModelTesterMixin, unittest.TestCase):
         pass
 
 
+class VolumeModelTester(ModelTester):
+    """Studies of three slices through the slice pooling adapter."""
+
+    def get_config(self):
+        config = super().get_config()
+        config.volume_pooling = "attention"
+        return config
+
+    def prepare_config_and_inputs_for_common(self):
+        config, inputs = super().prepare_config_and_inputs_for_common()
+        inputs["pixel_values"] = floats_tensor([self.batch_size, 3, 3, *inputs["pixel_values"].shape[-2:]])
+        return config, inputs
+
+
+class PedCLIPVolumeModelTest(PedCLIPModelTest):
+    def setUp(self):
+        super().setUp()
+        self.model_tester = VolumeModelTester(self)
+
+
 class ImageClassificationTester(VisionModelTester):
     def get_config(self):
         return PedCLIPConfig(vision_config=super().get_config(), body_parts=BODY_PARTS, num_labels=3)

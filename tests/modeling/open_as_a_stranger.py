@@ -77,6 +77,7 @@ def whole_model(folder: str, inputs: dict) -> dict:
         model = getattr(transformers, name).from_pretrained(folder, **TRUST)
         answers["classes"][name] = (type(model).__name__, where_from(model))
         answers[name] = model(**batch).logits_per_image.detach()
+    answers["volume"] = model.get_image_features(**processor(volumes=inputs["volume"])).pooler_output.detach()
 
     own_classifier = transformers.AutoModelForImageClassification.from_pretrained(folder, **TRUST)
     answers["AutoModelForImageClassification"] = own_classifier.vision_model(

@@ -23,6 +23,7 @@ from pedclip import (
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 41), dtype=np.uint8))
 TEXTS = ["hand x-ray", "a radiograph of the chest, normal", "skull"]
 LABELS = ["hand", "chest", "skull"]
+VOLUME = np.random.default_rng(1).integers(0, 256, (5, 50, 41), dtype=np.uint8)
 TEMPLATE = "a radiograph of the {}"
 
 
@@ -33,7 +34,7 @@ def here(make_model, tokenizer, tmp_path_factory):
     processor = PedCLIPProcessor(
         PedCLIPImageProcessor(size={"height": 32, "width": 32}, keep_aspect_ratio=True), tokenizer
     )
-    model = make_model(text={"vocab_size": len(tokenizer)})
+    model = make_model(text={"vocab_size": len(tokenizer)}, volume_pooling="attention")
     model.save_pretrained(folder / "whole")
     processor.save_pretrained(folder / "whole")
 
@@ -54,6 +55,7 @@ def here(make_model, tokenizer, tmp_path_factory):
             "batch": dict(batch),
             "logits": model(**batch).logits_per_image,
             "scores": model(**prompts).logits_per_image[0].softmax(-1),
+            "volume": model.get_image_features(**processor(volumes=VOLUME)).pooler_output,
             "features": model.vision_model(batch["pixel_values"]).pooler_output,
             "classes": classifier(batch["pixel_values"]).logits,
         }
@@ -64,7 +66,7 @@ def stranger(here, tmp_path_factory) -> dict:
     """The answers of the fresh process."""
     work = tmp_path_factory.mktemp("stranger")
     folders = {kind: str(here["folder"] / kind) for kind in ("whole", "classifier", "tower")}
-    inputs = {"image": IMAGE, "texts": TEXTS, "labels": LABELS, "template": TEMPLATE, **folders}
+    inputs = {"image": IMAGE, "volume": VOLUME, "texts": TEXTS, "labels": LABELS, "template": TEMPLATE, **folders}
     torch.save(inputs, work / "inputs.pt")
     script = Path(__file__).with_name("open_as_a_stranger.py")
     ran = subprocess.run(
@@ -93,6 +95,10 @@ def assert_same(ours: torch.Tensor, theirs: torch.Tensor):
 def test_the_whole_model_opens_with_the_same_logits(here, stranger, auto_class):
     assert_same(here["logits"], stranger["whole"][auto_class])
     assert stranger["whole"]["same weights"]
+
+
+def test_a_volume_has_the_same_embedding(here, stranger):
+    assert_same(here["volume"], stranger["whole"]["volume"])
 
 
 def test_the_classes_come_from_the_folder_and_not_from_an_installed_package(stranger):

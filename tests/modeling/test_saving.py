@@ -20,17 +20,22 @@ from pedclip.configuration.hub_folder_pedclip import code_files, flatten_imports
 CODE_FILES = {
     "configuration_pedclip.py",
     "dicom_pedclip.py",
+    "dicom_series_pedclip.py",
     "experts_pedclip.py",
     "hub_folder_pedclip.py",
     "image_processing_pedclip.py",
     "losses_pedclip.py",
     "mobe_pedclip.py",
     "modeling_pedclip.py",
+    "outputs_pedclip.py",
     "pipeline_pedclip.py",
     "processing_pedclip.py",
     "reading_pedclip.py",
     "resampling_pedclip.py",
     "text_cache_pedclip.py",
+    "volume_pedclip.py",
+    "volume_reading_pedclip.py",
+    "volume_windows_pedclip.py",
 }
 # Weights come back bit for bit. What is computed from them does not always: a file's tensors lie elsewhere in memory,
 # and the processor's kernels add in another order there.

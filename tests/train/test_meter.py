@@ -7,7 +7,7 @@ import torch
 from mobe_reference import plain_forward
 from torch.utils.flop_counter import FlopCounterMode
 
-from pedclip.meter import Meter, image_flops, peak_flops, step_flops, text_flops
+from pedclip.meter import Meter, image_flops, peak_flops, slices_in, step_flops, text_flops
 from pedclip.modeling_pedclip.mobe_pedclip import PedCLIPExperts
 
 
@@ -76,3 +76,11 @@ def test_a_reading_is_of_the_time_since_the_last_one(make_model):
     assert first["mfu"] == pytest.approx(first["tflops"] * 1e12 / 2 / 1e9)
     assert meter.read()["pairs_per_second"] == 0
     assert peak_flops(torch.device("cpu")) is None
+
+
+def test_each_slice_of_a_volume_counts_as_an_image(make_model):
+    config = make_model().config
+    batch = {"slice_mask": torch.tensor([[1, 1, 1], [1, 0, 0]], dtype=torch.bool)}
+    assert slices_in(batch) == 4 and slices_in({}) is None
+    more = step_flops(config, [5, 5], images=4) - step_flops(config, [5, 5])
+    assert more == pytest.approx(3 * 2 * image_flops(config.vision_config))
