@@ -89,7 +89,7 @@ def encode_slices(
         return tuple(None if layer[0] is None else gathered(list(layer)) for layer in zip(*layers, strict=True))
 
     return PedCLIPVisionOutput(
-        last_hidden_state=gathered([part.last_hidden_state[:, 0] for part in parts]),
+        last_hidden_state=gathered([part["last_hidden_state"][:, 0] for part in parts]),
         hidden_states=gathered_each("hidden_states"),
         attentions=gathered_each("attentions"),
         router_logits=gathered_each("router_logits"),
