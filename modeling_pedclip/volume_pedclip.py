@@ -15,7 +15,7 @@ from torch import nn
 from ..configuration.configuration_pedclip import PedCLIPConfig
 from .outputs_pedclip import PedCLIPVisionOutput
 
-SLICES_AT_ONCE = 16  # that go through the tower together: what memory has to hold
+SLICES_AT_ONCE = 8  # that go through the tower together: what memory has to hold
 SHORTEST_WAVE, LONGEST_WAVE = 2.0, 2000.0  # mm, ours: from two thin slices to beyond a whole child
 
 
