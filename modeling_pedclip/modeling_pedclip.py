@@ -522,7 +522,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             Of volumes: where each slice lies, in mm. `None`: 1 mm apart in their order. All the same: no order.
         slice_mask (`torch.BoolTensor` of shape `(batch_size, num_slices)`, *optional*):
             Of volumes: 1 for slices, 0 for padding. `None`: all are slices.
-        slices_at_once (`int`, *optional*, defaults to 16):
+        slices_at_once (`int`, *optional*, defaults to 8):
             Of volumes: how many slices go through the image tower together, which bounds the memory.
 
         Returns:
@@ -587,7 +587,7 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
             Of volumes: where each slice lies, in mm. `None`: 1 mm apart in their order. All the same: no order.
         slice_mask (`torch.BoolTensor` of shape `(batch_size, num_slices)`, *optional*):
             Of volumes: 1 for slices, 0 for padding. `None`: all are slices.
-        slices_at_once (`int`, *optional*, defaults to 16):
+        slices_at_once (`int`, *optional*, defaults to 8):
             Of volumes: how many slices go through the image tower together, which bounds the memory.
 
         Example:

@@ -15,7 +15,7 @@ from torch import nn
 from ..configuration.configuration_pedclip import PedCLIPConfig
 from .outputs_pedclip import PedCLIPVisionOutput
 
-SLICES_AT_ONCE = 16  # that go through the tower together: what memory has to hold
+SLICES_AT_ONCE = 8  # that go through the tower together: what memory has to hold
 SHORTEST_WAVE, LONGEST_WAVE = 2.0, 2000.0  # mm, ours: from two thin slices to beyond a whole child
 
 
@@ -89,7 +89,7 @@ def encode_slices(
         return tuple(None if layer[0] is None else gathered(list(layer)) for layer in zip(*layers, strict=True))
 
     return PedCLIPVisionOutput(
-        last_hidden_state=gathered([part.last_hidden_state[:, 0] for part in parts]),
+        last_hidden_state=gathered([part["last_hidden_state"][:, 0] for part in parts]),
         hidden_states=gathered_each("hidden_states"),
         attentions=gathered_each("attentions"),
         router_logits=gathered_each("router_logits"),

@@ -55,8 +55,8 @@ class _Header:
     number: str
     modality: str
     size: tuple[int, int]  # rows, columns; NO_IMAGE of a report
-    place: np.ndarray | None  # (3,), mm, in the patient
-    directions: np.ndarray | None  # (2, 3): along a row, along a column
+    place: Any  # (3,), mm, in the patient; None where the file does not say it
+    directions: Any  # (2, 3): along a row, along a column; or None
     inverted: bool
 
 
@@ -164,7 +164,8 @@ def _frames(dataset: Any, allow_gaps: bool) -> Stack:
                 return found[0]
         return None
 
-    places, directions = [], []
+    places: list[Any] = []
+    directions: list[Any] = []
     for frame in range(frames):
         position, orientation = group(frame, "PlanePositionSequence"), group(frame, "PlaneOrientationSequence")
         places.append(_numbers(position, "ImagePositionPatient", 3))
@@ -272,7 +273,7 @@ def _refuse_mixed(headers: list[_Header]) -> None:
                 f"{first.name} has {first.size[0]} x {first.size[1]} pixels and {header.name} {header.size[0]} x "
                 f"{header.size[1]}; the slices of a volume are of one size"
             )
-        if first.directions is not None and np.abs(header.directions - first.directions).max() > SAME_DIRECTION:
+        if np.abs(header.directions - first.directions).max() > SAME_DIRECTION:
             raise UnreadableImageError(
                 f"{first.name} and {header.name} lie in different directions, as in a localizer; pass files that are "
                 "parallel, or all as views=[...]"

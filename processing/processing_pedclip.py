@@ -47,7 +47,7 @@ class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
         window: Window = None,
         spacing: float | None = None,
         plane: str | None = None,
-        allow_gaps: bool = False,
+        allow_gaps: bool | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
         r"""
@@ -62,7 +62,7 @@ class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
             How volumes are read, as in `read_volume`.
         """
         if volumes is None and views is None:
-            settings = {"window": window, "spacing": spacing, "plane": plane, "allow_gaps": allow_gaps or None}
+            settings = {"window": window, "spacing": spacing, "plane": plane, "allow_gaps": allow_gaps}
             for name, value in settings.items():
                 if value is not None:
                     raise ValueError(f"{name} is {value!r}, which is for volumes=..., and there is none")
@@ -78,7 +78,7 @@ class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
         else:
             sources = list(volumes) if isinstance(volumes, list | tuple) else [volumes]
             refuse_loose_slices([one for one in sources if isinstance(one, str | os.PathLike)])
-            studies = [self.read_volume(one, window, spacing, plane, allow_gaps) for one in sources]
+            studies = [self.read_volume(one, window, spacing, plane, bool(allow_gaps)) for one in sources]
         return self._of_studies(studies, text, kwargs)
 
     read_volume = staticmethod(read_volume)

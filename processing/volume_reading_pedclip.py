@@ -26,7 +26,7 @@ from .volume_windows_pedclip import SHOWN, UNKNOWN, Stack, Volume, Window, check
 try:
     import nibabel
 except ImportError:
-    nibabel = None
+    nibabel = None  # type: ignore[assignment]
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -72,7 +72,7 @@ def read_volume(
             "a list is one DICOM series, file by file; arrays and images are volumes each, views=[...] one"
         )
     if isinstance(source, list | tuple) or (isinstance(source, str | os.PathLike) and os.path.isdir(source)):
-        stack = read_series(source, allow_gaps)  # type: ignore[arg-type]
+        stack = read_series(source, allow_gaps)
     elif isinstance(source, np.ndarray | torch.Tensor):
         stack = None if source.ndim == 2 else _array(source, spacing or 1.0)
     elif isinstance(source, str | os.PathLike) and os.fspath(source).lower().endswith(NIFTI_SUFFIXES):
@@ -228,7 +228,7 @@ def _nifti_stack(image: Any, plane: str | None) -> Stack:
         raise UnreadableImageError("the NIfTI file's affine does not say where its axes lie in the patient")
     stored = nibabel.orientations.apply_orientation(stored, towards)  # left to right, back to front, foot to head
     distances = np.empty(3)
-    distances[towards[:, 0].astype(int)] = nibabel.affines.voxel_sizes(image.affine)
+    distances[towards[:, 0].astype(int)] = np.sqrt((image.affine[:3, :3] ** 2).sum(axis=0))  # mm
     if plane is None:
         plane = max(PLANES, key=lambda name: distances[PLANES[name][0]])  # the first, axial, where all are alike
     along, backwards, down, across = PLANES[plane]
