@@ -9,7 +9,7 @@ RUFF := $(PY) -m ruff
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo bench11 ablations test test-all check types fix xr xr-mobe triplets common-tests floor matrix speed space space-test clean
+.PHONY: help venv demo bench11 ablations test test-all check types fix xr xr-mobe triplets volume common-tests floor matrix speed space space-test clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,10 +79,14 @@ ablations: $(STAMP)  ## Compare where the experts are, and one part against all,
 triplets: $(STAMP)  ## Train on triplets and on whole reports, compare, on phantoms (runs/triplets; about 20 minutes on 2 cores)
 	$(PY) -m pedclip.eval.curation_gain runs/triplets --page docs/curation/triplets.md
 
+volume: $(STAMP)  ## Compare slice attention with mean and max pooling on phantom volumes (runs/volume; about 10 minutes)
+	$(PY) -m pedclip.eval.volume_pooling runs/volume --page docs/volume
+
 speed: $(STAMP)  ## Measure what docs/speed says, on an idle machine (about an hour on 2 cores)
 	$(PY) benchmarks/mobe.py --out benchmarks/results/mobe.json
 	$(PY) benchmarks/train_step.py --out benchmarks/results/train_step.json
 	$(PY) benchmarks/onnx_latency.py --out benchmarks/results/onnx_latency.json
+	$(PY) benchmarks/volume.py --out benchmarks/results/volume.json
 	$(PY) benchmarks/speed_page.py docs/speed
 
 common-tests: $(STAMP)  ## Run transformers' own common tests on our classes

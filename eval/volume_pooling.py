@@ -48,10 +48,7 @@ def compare_poolings(design: Design, out: Path) -> dict[str, Any]:
     try:
         write_slices(out / SLICES, design.volumes)
         write_volumes(out / VOLUMES, design.volumes)
-        results = [  # towers first: an adapter stands on one
-            *run_at_once(design.towers(), lambda run: run_one(design, run, out), "Towers"),
-            *run_at_once(design.adapters(), lambda run: run_one(design, run, out), "Poolings"),
-        ]
+        results = run_all(design, out)
     finally:
         if pending:  # a command that finds all runs finished tells nothing of how long they take
             with (out / SECONDS).open("a", encoding="utf-8") as spent:
@@ -129,6 +126,12 @@ def run_one(design: Design, run: Run, out: Path) -> dict[str, Any]:
         }
     write_json(file, result)
     return result
+
+
+def run_all(design: Design, out: Path) -> list[dict[str, Any]]:
+    """The results of all runs: towers first, because an adapter stands on one. After a failure no further is begun."""
+    towers = run_at_once(design.towers(), lambda run: run_one(design, run, out), "Towers")
+    return [*towers, *run_at_once(design.adapters(), lambda run: run_one(design, run, out), "Poolings")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -233,13 +233,13 @@ def trained(monkeypatch, reader):
     """Stands in for the training: leaves a random model where a run's would be, and tells which runs were begun."""
     begun = []
 
-    def leave(recipe, folder, changed):
+    def leave(recipe, changed, folder):
         begun.append(folder.name)
         for part in reader:
             part.save_pretrained(folder / "hub")
         (folder / "metrics.jsonl").write_text('{"seconds": 1.5}\n')
 
-    monkeypatch.setattr(volume_pooling, "run_training", leave)
+    monkeypatch.setattr(volume_pooling, "train_as_process", leave)
     monkeypatch.setattr(volume_pooling, "MIN_IMAGES", 1)
     return begun
 
@@ -267,10 +267,10 @@ def test_from_volumes_to_page_and_again(small, trained, tmp_path):
 
 
 def test_a_failure_begins_no_other_run(design, tmp_path, monkeypatch):
-    def fail(recipe, folder, changed):
+    def fail(recipe, changed, folder):
         raise RuntimeError(f"the training of {folder.name} ended with 1")
 
-    monkeypatch.setattr(volume_pooling, "run_training", fail)
+    monkeypatch.setattr(volume_pooling, "train_as_process", fail)
     (tmp_path / "tower-0").mkdir()
     (tmp_path / "tower-0" / "result.json").write_text('{"arm": "finished before"}')
     assert run_one(design, Run("tower", 0), tmp_path) == {"arm": "finished before"}
