@@ -61,8 +61,8 @@ def study_figure(
     for axes in (bars, said):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7)
-        axes.xaxis.label.set_size(7)
-        axes.yaxis.label.set_size(7)
+        axes.xaxis.label.set_fontsize(7)
+        axes.yaxis.label.set_fontsize(7)
     if title:
         figure.suptitle(title, fontsize=8, y=0.985)
     return figure

@@ -85,7 +85,7 @@ def voxelise(
             for s in anatomy.solids
         ]
         hollow = np.flatnonzero(laid.inner_half)
-        weights = np.float32(outer).take(laid.number), np.float32(inner).take(laid.number[hollow])
+        weights = np.array(outer, np.float32).take(laid.number), np.array(inner, np.float32).take(laid.number[hollow])
         mu += grid.filled(
             np.concatenate([laid.pixel, laid.pixel[hollow]]),
             np.concatenate([laid.middle, laid.middle[hollow]]),
