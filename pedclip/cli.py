@@ -215,11 +215,15 @@ def run_phantom(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
+def parsed(argv: Sequence[str]) -> argparse.Namespace:
+    words = list(argv)
     if " ".join(words[:2]) in TWO_WORDS:
         words[:2] = [" ".join(words[:2])]
-    args = parser().parse_args(words)
+    return parser().parse_args(words)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parsed(sys.argv[1:] if argv is None else argv)
     try:
         return args.run(args)
     except (OSError, ValueError, ImportError) as error:  # what the user can mend; anything else is our bug

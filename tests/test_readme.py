@@ -18,7 +18,7 @@ from PIL import Image
 from transformers import AutoTokenizer, ViTConfig, ViTModel
 
 from pedclip.auto import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
-from pedclip.cli import parser
+from pedclip.cli import parsed
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -183,7 +183,7 @@ def test_every_command_of_the_readme_exists():
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
         elif words[0] == "pedclip":
-            parser().parse_args(words[1:])
+            parsed(words[1:])
         else:
             assert words[0] in ("git", "python", "accelerate"), line
 
