@@ -74,7 +74,9 @@ def load_design(path: Path) -> Design:
     if not isinstance(values, dict) or set(values) != set(FIELDS):
         given = sorted(values) if isinstance(values, dict) else values
         raise ValueError(f"{path.name} has {given}; a design has the keys {', '.join(FIELDS)}, no more and no less")
+    volumes: dict[str, Any]
     volumes = {key: tuple(one) if isinstance(one, list) else one for key, one in values["volumes"].items()}
+    clinic: dict[str, Any]
     clinic = {key: tuple(one) if isinstance(one, list) else one for key, one in volumes.pop("clinic").items()}
     try:
         settings = VolumeSettings(clinic=Clinic(**clinic), splits=SplitsConfig(**volumes.pop("splits")), **volumes)

@@ -91,8 +91,8 @@ def write_folder(out: Path | str, settings: FolderSettings, workers: int | None 
     return films
 
 
-def already_there(out: Path, settings: FolderSettings) -> bool:
-    """Whether `out` was written with these settings; anything else that lies there is an error, and stays."""
+def already_there(out: Path, settings: Any) -> bool:
+    """Whether `out` was written with these settings, a dataclass; anything else that lies there stays, as an error."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     made = out / "phantom.json"

@@ -155,7 +155,7 @@ def write_slices(out: Path | str, settings: VolumeSettings) -> int:
     def rows(new: Path, case: Case) -> Iterator[dict[str, Any]]:
         shades, row = shades_of(case.volume, settings.window), case.row
         for place in case.pictures:
-            own = {
+            own: dict[str, Any] = {
                 "file_name": f"slices/{row['study_id']}-{place:03d}.png",
                 "pair_id": f"{row['pair_id']}-{place:03d}",
                 "slice": place,

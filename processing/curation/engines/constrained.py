@@ -6,7 +6,7 @@ the schema, whatever the model; whether it is right is the model's affair.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ class Writer:
         yield "}"
 
     @staticmethod
-    def _list(key: str, names: Sequence[str]) -> Iterator[Any]:
+    def _list(key: str, names: Sequence[str]) -> Generator[Any, str, None]:
         """[], or each name at most once and in any order."""
         left = list(names)
         chosen = yield Choice(("[]", *(f"[{name}" for name in left)), key)

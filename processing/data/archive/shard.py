@@ -68,8 +68,8 @@ def write_shard(
     parquet.write_table(table, new, row_group_size=ROWS_IN_A_GROUP, compression=compression, use_dictionary=False)
     os.replace(new, target)
     facts = ("body_part", "age_months", "sex", "view", "year", "patient_id", "image_id", "window", "thumbnail")
-    facts += ("curation_engine", "curation_model", "curation_licence")
-    about = {"rows": [{name: one.get(name) for name in facts} for one in made], "skipped": skipped}
+    curated = ("curation_engine", "curation_model", "curation_licence")
+    about = {"rows": [{name: one.get(name) for name in (*facts, *curated)} for one in made], "skipped": skipped}
     new = sidecar.with_name(f".{sidecar.name}.{os.getpid()}")
     new.write_text(json.dumps(about), encoding="utf-8")
     os.replace(new, sidecar)
