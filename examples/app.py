@@ -33,7 +33,7 @@ from transformers import AutoModel, AutoProcessor
 from transformers.utils import cached_file
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "space"))  # in a checkout; in a Space relevance_map.py lies beside this file
+sys.path[:0] = [str(HERE), str(HERE / "space")]  # relevance_map.py lies beside this file in a Space, or in space/
 
 from relevance_map import drawn_over, relevance_map  # noqa: E402
 

@@ -88,6 +88,21 @@ def test_a_sample_brings_its_own_question(page, space, samples):
         assert f"Phantom, generated: {row['shows']}" in page.text("#results")
 
 
+def test_the_map_is_drawn_for_the_best_line_and_goes_with_the_next_question(page, space, samples):
+    page.pick(0)
+    page.wait(page.scores, "scores")
+    assert not page.find(".map img")
+    row = samples[0]
+    scores = expected(space, row["content"], "\n".join(row["findings"]), row["against"])
+    page.find("#where").click()
+    page.wait(lambda: page.find(".map img"), "a map")
+    assert f"“{max(scores, key=scores.get)}”" in page.text(".map figcaption")
+    assert page.run("return document.querySelector('.map img').naturalWidth") == 448
+    page.ask(FINDINGS, AGAINST)
+    page.wait_for_scores(expected(space, row["content"], FINDINGS, AGAINST))
+    assert not page.find(".map img")
+
+
 def test_words_that_the_vocabulary_lacks_are_named(page):
     page.pick(0)
     page.wait(page.scores, "scores")
