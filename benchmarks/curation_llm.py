@@ -46,7 +46,7 @@ SEED = 8_135
 WORDINGS = ("a", "b")
 AT_A_TIME = 8  # studies: the local engine's batch
 
-SHORT = ("f1", "history_leak")  # told of each wording
+SHORT = ("f1", "history_leak")  # told of each wording, and of the rules beside a model
 
 Answered = tuple[StudyCounts, Spent]
 Save = Callable[[dict[str, Any]], None]
@@ -67,13 +67,11 @@ def _phantoms(count: int, wording: str) -> list[LabelledStudy]:
     return found[:count]
 
 
-def by_rules(studies: Sequence[tuple[str, LabelledStudy]], save: Save) -> list[Answered]:
-    began = time.monotonic()
+def by_rules(studies: Sequence[tuple[str, LabelledStudy]]) -> list[Answered]:
     found = []
     for _, one in studies:
         sentences = split(one.study.report)
         found.append((compare(one, sentences, assign_by_rules(one.study, sentences)), NOTHING))
-    save(reported(studies, found, time.monotonic() - began))
     return found
 
 
@@ -89,16 +87,20 @@ async def by_model(engine: LanguageEngine, studies: Sequence[tuple[str, Labelled
             counts = compare(labelled, sentences, assign_by_rules(labelled.study, sentences), fallback=True)
             counts.answers, counts.invalid = error.spent.answers, error.spent.invalid
             return counts, error.spent
+        finally:
+            bar.update()
 
     found: list[Answered] = []
+    rules = [counts for counts, _ in by_rules(studies)]
     began = time.monotonic()
     with tqdm(total=len(studies), desc=engine.provenance.engine, unit="study") as bar:
         async with engine.chat:
             for first in range(0, len(studies), AT_A_TIME):
                 part = [one(labelled) for _, labelled in studies[first : first + AT_A_TIME]]
                 found += await asyncio.gather(*part)
-                bar.update(len(part))
-                save(reported(studies, found, time.monotonic() - began))
+                beside = summarise(rules[: len(found)])["measures"]
+                result = reported(studies, found, time.monotonic() - began)
+                save({**result, "rules_on_these": {name: beside[name] for name in SHORT}})
     return found
 
 
@@ -155,14 +157,22 @@ def main() -> None:
     for name in args.engines:
         save = partial(write, args.out, told, name, measured_on) if args.out else _forget
         if name == "rules":
-            answered = by_rules(studies, save)
+            began = time.monotonic()
+            answered = by_rules(studies)
+            save(reported(studies, answered, time.monotonic() - began))
         elif name == "local":
             chat = LocalChat(LocalSettings(str(args.gguf), LICENCE, name=NAME, device="cpu"))
             answered = asyncio.run(by_model(LanguageEngine(name, chat, prompts, attempts=1), studies, save))
         else:
             with SERVERS[name](args.gguf, NAME) as there:
                 how = ServerSettings(
-                    there.url, there.model, LICENCE, connections=there.connections, timeout=600, tries=2
+                    there.url,
+                    there.model,
+                    LICENCE,
+                    structured="json_schema",
+                    connections=there.connections,
+                    timeout=600,
+                    tries=2,
                 )
                 engine = LanguageEngine("server", ServerChat(how), prompts, attempts=1)
                 answered = asyncio.run(by_model(engine, studies, save))
