@@ -1,6 +1,7 @@
 """Language models as engines, against a server that fails on purpose: what is asked, what is kept, what is refused."""
 
 import asyncio
+import gc
 import json
 import time
 
@@ -91,6 +92,28 @@ def test_a_question_that_nobody_answers_is_given_up_and_a_server_that_is_gone_st
     assert all(not isinstance(one, Exception) for index, one in enumerate(found) if index != 2)
     found, _ = asked(Plan(faults=1.0, kinds=("500",)), studies[:2], tries=3)
     assert all(isinstance(one, ServerGoneError) and "it goes on" in str(one) for one in found)
+
+
+def test_a_call_that_fails_after_all_who_waited_are_gone_prints_nothing():
+    told = []
+
+    class Gone(ServerChat):
+        async def complete(self, *question, **more):
+            await asyncio.sleep(0.02)
+            raise ServerGoneError("gone")
+
+    async def run():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        engine = LanguageEngine("server", Gone(ServerSettings("http://127.0.0.1:9/v1", "m", "mit")), PROMPTS)
+        waiting = asyncio.create_task(engine.assign(study(), split(study().report)))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        gc.collect()  # a task that nobody looked at is told of when it goes
+
+    asyncio.run(run())
+    assert not told
 
 
 def test_a_server_that_refuses_schemas_is_asked_in_words():

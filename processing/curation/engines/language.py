@@ -6,6 +6,7 @@ What the model is and where it runs is a Chat: a server (server.py) or a model i
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import Any, Protocol, TypeVar
 
@@ -149,8 +150,13 @@ class LanguageEngine:
         if key not in self._on_their_way:
             task = asyncio.create_task(self._asked(key, question, attempt))
             self._on_their_way[key] = task
-            task.add_done_callback(lambda done: self._on_their_way.pop(key))
+            task.add_done_callback(partial(self._arrived, key))
         return await asyncio.shield(self._on_their_way[key])
+
+    def _arrived(self, key: bytes, task: asyncio.Task[Reply]) -> None:
+        self._on_their_way.pop(key)
+        if not task.cancelled():
+            task.exception()  # else asyncio prints it where all who waited have been stopped by another's
 
     async def settle(self, seconds: float = 10.0) -> None:
         """Waits a moment for answers on their way, which are paid for, so that they are kept."""
