@@ -13,7 +13,9 @@ from typing import Any
 
 from hardware import described
 
-BEGIN, END = "<!-- bench11: benchmarks/bench11_page.py -->", "<!-- end of bench11 -->"
+from pedclip.eval.marks import between_marks
+
+MARK = ("bench11", "benchmarks/bench11_page.py")
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "bench11.json"
 
@@ -42,15 +44,6 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def filled(page: str, lines: str) -> str:
-    """The page with the lines between its marks."""
-    before, begin, rest = page.partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{begin}{lines}\n{end}{after}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words:
@@ -60,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.replace(new, RESULTS)
     page = ROOT / "README.md"
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    page.write_text(filled(page.read_text(encoding="utf-8"), table(results)), encoding="utf-8")
+    page.write_text(between_marks(page.read_text(encoding="utf-8"), *MARK, table(results)), encoding="utf-8")
     print(f"wrote {page.name}: {len(results['tasks'])} tasks")
     return 0
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from hardware import described
 
+from pedclip.eval.marks import between_marks
 from pedclip.processing.curation.deidentify import Found, check
 from pedclip.processing.phantom.study import Clinic, studies_of
 
-MARKS = ("<!-- figures: benchmarks/curation_deidentify.py -->", "<!-- end of figures -->")
 # Half of the names stand in processing/curation/names.yaml, half do not.
 LISTED = (
     ("Emma", "Johnson"), ("Daniel", "Garcia"), ("Sophie", "Patel"), ("Liam", "Nguyen"), ("Fatima", "Khan"),
@@ -307,10 +307,6 @@ def measure(count: int, captions: Path) -> dict:
 
 def with_figures(page: str, result: dict) -> str:
     """The page with the figures between its marks."""
-    before, begin, rest = page.partition(f"{MARKS[0]}\n")
-    _, end, after = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise ValueError(f"the page lacks {MARKS[0]} or {MARKS[1]}")
     lines = ["| planted | n | found in whole | missed |", "|---|---|---|---|"]
     for kind, one in result["planted"]["classes"].items():
         missed = one["planted"] - one["found"]
@@ -337,7 +333,7 @@ def with_figures(page: str, result: dict) -> str:
             f"In {held_out['captions']} captions of published radiographs that were not looked at while the rules "
             f"were made, {held_out['flagged']} are flagged: {found}.",
         ]
-    return f"{before}{begin}{chr(10).join(lines)}\n{end}{after}"
+    return between_marks(page, "figures", "benchmarks/curation_deidentify.py", "\n".join(lines))
 
 
 def main() -> None:

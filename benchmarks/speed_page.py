@@ -16,7 +16,9 @@ matplotlib.use("svg")  # no window, no display
 
 from matplotlib import pyplot as plt
 
-BEGIN, END = "<!-- table: benchmarks/speed_page.py -->", "<!-- end of table -->"
+from pedclip.eval.marks import between_marks
+
+MARK = ("table", "benchmarks/speed_page.py")
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -62,15 +64,6 @@ def short_table() -> str:
     return "\n".join(lines)
 
 
-def filled(page: str, lines: str) -> str:
-    """The page with the lines between its marks."""
-    before, begin, rest = page.partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{begin}{lines}\n{end}{after}"
-
-
 def plot(file: Path) -> None:
     shown = rows()
     figure, axes = plt.subplots(figsize=(9, 0.8 + 0.36 * len(shown)))
@@ -96,7 +89,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     plot(folder / "ratios.svg")
     for page, lines in ((folder / "README.md", table()), (ROOT / "README.md", short_table())):
-        page.write_text(filled(page.read_text(encoding="utf-8"), lines), encoding="utf-8")
+        page.write_text(between_marks(page.read_text(encoding="utf-8"), *MARK, lines), encoding="utf-8")
     print(f"wrote {folder}: {len(rows())} ratios")
     return 0
 

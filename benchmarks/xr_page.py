@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- {name}: benchmarks/xr_page.py -->", "<!-- end of {name} -->"
+from pedclip.eval.marks import between_marks
+
+WRITER = "benchmarks/xr_page.py"
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 FILES = {"xr": RESULTS / "xr.json", "xr-mobe": RESULTS / "xr_mobe.json"}
@@ -318,16 +320,6 @@ def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines))
 
 
-def filled(page: str, name: str, lines: str) -> str:
-    """The page with the lines between the marks of that name."""
-    begin, end = BEGIN.format(name=name), END.format(name=name)
-    before, found, rest = page.partition(f"{begin}\n")
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"the page lacks {begin} or {end}")
-    return f"{before}{begin}\n{lines}\n{end}{after}"
-
-
 def write(file: Path, content: str) -> None:
     """Whole or not at all."""
     new = file.with_name(f"{file.name}.new")
@@ -348,7 +340,7 @@ def main() -> int:
     for name, file in FILES.items():
         if file.is_file():
             lines = LINES[name](json.loads(file.read_text(encoding="utf-8")))
-            write(page, filled(page.read_text(encoding="utf-8"), name, lines))
+            write(page, between_marks(page.read_text(encoding="utf-8"), name, WRITER, lines))
             print(f"wrote README.md: {name}")
     return 0
 

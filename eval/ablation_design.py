@@ -1,19 +1,14 @@
 """What the ablations compare, read from a recipe and fixed before the first run."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..configuration.training import TrainConfig, load_recipe
 from ..processing.phantom.folder import FolderSettings
-from . import experiment
-from .experiment import film_settings
-from .prompts import question_file
+from .experiment import check_seeds, film_settings, read_design, recipe_facts
 
 FIELDS = ("recipe", "seeds", "parts", "layers", "target_batch_size", "films")
 ROLES = ("first", "middle", "last", "none")  # Fig. 4; the last is Fig. 5's MoBE, none its MLP
@@ -48,8 +43,7 @@ class Design:
     def __post_init__(self):
         if tuple(self.layers) != ROLES or self.layers["none"]:
             raise ValueError(f"layers is {dict(self.layers)}; name {', '.join(ROLES)} in this order, none as []")
-        if len(set(self.seeds)) < max(len(self.seeds), 1):
-            raise ValueError(f"seeds is {list(self.seeds)}; name at least one, and each once")
+        check_seeds(self.seeds)
         strange = sorted(set(self.parts) ^ set(self.films.clinic.parts))
         if strange or not self.parts:
             raise ValueError(
@@ -74,20 +68,12 @@ class Design:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, without a path of this machine; the questions by their hash."""
-        training = asdict(self.training())
-        training["data"].pop("path")
-        training.pop("output")
-        asked = hashlib.sha256(question_file(training["questions"]).read_bytes()).hexdigest()
-        fields = asdict(self) | {"recipe": self.recipe.name, "training": training, "questions_sha256": asked}
-        return json.loads(json.dumps(fields))
+        return json.loads(json.dumps(asdict(self) | recipe_facts(self.recipe)))
 
 
 def load_design(path: Path) -> Design:
     """Reads a design; an unknown or missing key is an error. The recipe that it names lies beside it."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict) or set(values) != set(FIELDS):
-        given = sorted(values) if isinstance(values, dict) else values
-        raise ValueError(f"{path.name} has {given}; a design has the keys {', '.join(FIELDS)}, no more and no less")
+    values = read_design(path, FIELDS)
     return Design(
         recipe=path.parent / values["recipe"],
         seeds=values["seeds"],
@@ -96,8 +82,3 @@ def load_design(path: Path) -> Design:
         target_batch_size=values["target_batch_size"],
         films=film_settings(values["films"], path.name),
     )
-
-
-def remember(design: Design, out: Path) -> None:
-    """Writes OUT/design.json before the first run; afterwards any other design is an error, and nothing is changed."""
-    experiment.remember(design.to_dict(), out)

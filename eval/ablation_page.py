@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from .ablation_design import ROLES
 from .ablation_statistics import MEAN, MLP, MLP_TARGET, MOBE
+from .marks import between_marks
 from .plots import COLORS
 
 RESULTS = "results.json"
@@ -219,12 +220,7 @@ FIGURES = {"layer.svg": layer_figure, "interference.svg": interference_figure}
 def filled(page: str, results: Mapping[str, Any] | None) -> str:
     """The page with each block between its marks; without results each says that nothing was run."""
     for name, block in BLOCKS.items():
-        begin, end = f"<!-- {name}: eval/ablation_page.py -->", f"<!-- end of {name} -->"
-        before, found, rest = page.partition(f"{begin}\n")
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"the page lacks {begin} or {end}")
-        page = f"{before}{begin}\n{NOT_RUN if results is None else block(results)}\n{end}{after}"
+        page = between_marks(page, name, "eval/ablation_page.py", NOT_RUN if results is None else block(results))
     return page
 
 

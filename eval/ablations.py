@@ -9,7 +9,6 @@ refused. OUT then holds results.json and, for each run, result.json with its pre
 tables of that folder up to date. The films are generated: the numbers say nothing about medicine.
 """
 
-import argparse
 import dataclasses
 import json
 import logging
@@ -21,10 +20,10 @@ from typing import Any
 
 from ..processing.data.folder import read_folder
 from ..processing.phantom.folder import write_folder
-from .ablation_design import Design, load_design, remember
+from .ablation_design import Design, load_design
 from .ablation_runs import FILMS, films_of_part, run_one
 from .ablation_statistics import summary
-from .experiment import AT_ONCE, run_at_once, write_json
+from .experiment import AT_ONCE, arguments_of, remember, run_at_once, write_json
 from .statistics import RESAMPLES
 from .tasks import provenance
 
@@ -38,7 +37,7 @@ NOTE = (
 
 def ablate(design: Design, out: Path) -> dict[str, Any]:
     """Runs what is not finished and returns the whole result, which stands in OUT/results.json too."""
-    remember(design, out)
+    remember(design.to_dict(), out)
     pending = [run for run in design.runs() if not (out / run.name / "result.json").is_file()]
     began = time.monotonic()
     try:
@@ -82,13 +81,7 @@ def run_all(design: Design, out: Path) -> list[dict[str, Any]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder of the runs")
-    parser.add_argument(
-        "--design", type=Path, default=DESIGN, help="instead of configuration/recipes/ablation_design.yaml"
-    )
-    parser.add_argument("--page", type=Path, help="folder of the documentation to bring up to date")
-    args = parser.parse_args(arguments)
+    args = arguments_of(__doc__, DESIGN, arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         results = ablate(load_design(args.design), args.out)

@@ -10,9 +10,7 @@ has the page that --page names. The films are generated: the numbers say nothing
 """
 
 # Shapes: N test films, C body parts
-import argparse
 import dataclasses
-import hashlib
 import json
 import logging
 import sys
@@ -22,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from pyarrow import parquet
 
 from ..configuration.data import DataConfig
@@ -36,7 +33,19 @@ from .ablation_runs import answers, training_facts
 from .ablation_statistics import MEAN, metrics_of
 from .classification import log_odds
 from .embeddings import ModelUnderTest, load_model
-from .experiment import EVALUATION, film_settings, remember, run_at_once, train_as_process, write_json
+from .experiment import (
+    EVALUATION,
+    arguments_of,
+    check_seeds,
+    film_settings,
+    read_design,
+    recipe_facts,
+    remember,
+    run_at_once,
+    train_as_process,
+    write_json,
+)
+from .marks import between_marks
 from .prompt_classification import logits_of
 from .prompts import question_file, questions
 from .statistics import RESAMPLES, Metric, auc_metric, estimate, mean_of, paired_difference
@@ -47,7 +56,6 @@ FIELDS = ("recipe", "seeds", "arms", "parts", "films")
 FILMS, CURATED = "films", "curated"
 TRIPLETS, REPORTS = ARMS = ("triplets", "reports")
 BODY_PART = "body part"
-MARKS = ("<!-- results: eval/curation_gain.py -->", "<!-- end of results -->")
 NOTE = (
     "Phantom films are generated from geometric solids, and their reports from templates. These numbers compare two "
     "ways of using a report under one budget; they say nothing about medicine."
@@ -81,8 +89,7 @@ class Design:
             raise ValueError(
                 f"arms is {list(self.arms)}; it is {list(ARMS)}, and their difference is the first's lead"
             )
-        if len(set(self.seeds)) < max(len(self.seeds), 1):
-            raise ValueError(f"seeds is {list(self.seeds)}; name at least one, and each once")
+        check_seeds(self.seeds)
         if sorted(self.parts) != sorted(self.films.clinic.parts):
             raise ValueError(
                 f"parts is {list(self.parts)}; it names the parts of the films' clinic, no more and no less"
@@ -97,20 +104,12 @@ class Design:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, without a path of this machine; the questions by their hash."""
-        training = dataclasses.asdict(self.training())
-        training["data"].pop("path")
-        training.pop("output")
-        asked = hashlib.sha256(question_file(training["questions"]).read_bytes()).hexdigest()
-        own = {"recipe": self.recipe.name, "training": training, "questions_sha256": asked}
-        return json.loads(json.dumps(dataclasses.asdict(self) | own))
+        return json.loads(json.dumps(dataclasses.asdict(self) | recipe_facts(self.recipe)))
 
 
 def load_design(path: Path) -> Design:
     """Reads a design; an unknown or missing key is an error. The recipe that it names lies beside it."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict) or set(values) != set(FIELDS):
-        given = sorted(values) if isinstance(values, dict) else values
-        raise ValueError(f"{path.name} has {given}; a design has the keys {', '.join(FIELDS)}, no more and no less")
+    values = read_design(path, FIELDS)
     films = film_settings(values["films"], path.name)
     return Design(path.parent / values["recipe"], values["seeds"], values["arms"], values["parts"], films)
 
@@ -276,10 +275,6 @@ def shown(found: Mapping[str, Any], sign: str = "") -> str:
 
 def filled(page: str, result: Mapping[str, Any]) -> str:
     """The page of the documentation with the table between its marks."""
-    before, begin, rest = page.partition(f"{MARKS[0]}\n")
-    _, end, after = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise ValueError(f"the page lacks {MARKS[0]} or {MARKS[1]}")
     lines = ["| AUC on unseen patients | triplets | whole reports | difference | by seed |", "|---|---|---|---|---|"]
     for name, found in result["auc"].items():
         cells = [shown(found[arm]) for arm in ARMS] + [shown(found["difference"], "+")]
@@ -295,7 +290,7 @@ def filled(page: str, result: Mapping[str, Any]) -> str:
         f"{result['runs'][0]['steps']:,} steps a run; the longest took {longest[TRIPLETS] / 60:.1f} and "
         f"{longest[REPORTS] / 60:.1f} minutes."
     )
-    return f"{before}{begin}{chr(10).join(lines)}\n\n{facts}\n{end}{after}"
+    return between_marks(page, "results", "eval/curation_gain.py", "\n".join([*lines, "", facts]))
 
 
 def data_of(design: Design, out: Path) -> DataConfig:
@@ -315,13 +310,7 @@ def _write_rows(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder of the runs")
-    parser.add_argument(
-        "--design", type=Path, default=DESIGN, help="instead of configuration/recipes/triplets_design.yaml"
-    )
-    parser.add_argument("--page", type=Path, metavar="FILE", help="page of the documentation to bring up to date")
-    args = parser.parse_args(arguments)
+    args = arguments_of(__doc__, DESIGN, arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         results = compare_arms(load_design(args.design), args.out)

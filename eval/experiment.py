@@ -1,5 +1,7 @@
 """What experiments of several runs share: a design that stays, films, trainings as processes, two at a time."""
 
+import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -7,20 +9,57 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Protocol, TypeVar
 
 import torch
+import yaml
 from tqdm.auto import tqdm
 
 from ..configuration.data import SplitsConfig
+from ..configuration.training import load_recipe
 from ..processing.phantom.folder import FolderSettings
 from ..processing.phantom.study import Clinic
+from .prompts import question_file
 
 EVALUATION = Lock()  # models are opened one at a time: transformers changes global state meanwhile
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 AT_ONCE = 2  # runs, a thread each
+
+
+def arguments_of(description: str | None, design: Path, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line of an experiment: `out`, `design` (this one unless another is named) and `page`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of the runs")
+    parser.add_argument("--design", type=Path, default=design, help=f"instead of configuration/recipes/{design.name}")
+    parser.add_argument("--page", type=Path, help="page of the documentation to bring up to date, or its folder")
+    return parser.parse_args(arguments)
+
+
+def read_design(path: Path, fields: Sequence[str]) -> dict[str, Any]:
+    """The keys of a design; an unknown or missing one is an error."""
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict) or set(values) != set(fields):
+        given = sorted(values) if isinstance(values, dict) else values
+        raise ValueError(f"{path.name} has {given}; a design has the keys {', '.join(fields)}, no more and no less")
+    return values
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raises unless there is one, and each once."""
+    if len(set(seeds)) < max(len(seeds), 1):
+        raise ValueError(f"seeds is {list(seeds)}; name at least one, and each once")
+
+
+def recipe_facts(recipe: Path) -> dict[str, Any]:
+    """What a design says of its recipe: without a path of this machine, the questions by their hash."""
+    training = asdict(load_recipe(recipe))
+    training["data"].pop("path")
+    training.pop("output")
+    asked = hashlib.sha256(question_file(training["questions"]).read_bytes()).hexdigest()
+    return {"recipe": recipe.name, "training": training, "questions_sha256": asked}
 
 
 class Named(Protocol):

@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..configuration.configuration_pedclip import VOLUME_POOLING
 from ..configuration.data import SplitsConfig
 from ..configuration.training import TrainConfig, load_recipe
 from ..processing.phantom.study import Clinic
 from ..processing.phantom.volume_folder import VolumeSettings
+from .experiment import check_seeds, read_design
 
 FIELDS = ("tower", "adapter", "seeds", "poolings", "volumes")
 TOWER = "tower"
@@ -41,8 +40,7 @@ class Design:
     volumes: VolumeSettings
 
     def __post_init__(self):
-        if len(set(self.seeds)) < max(len(self.seeds), 1):
-            raise ValueError(f"seeds is {list(self.seeds)}; name at least one, and each once")
+        check_seeds(self.seeds)
         if len(set(self.poolings)) < max(len(self.poolings), 2) or set(self.poolings) - set(VOLUME_POOLING):
             raise ValueError(f"poolings is {list(self.poolings)}; name two or more of {', '.join(VOLUME_POOLING)}")
 
@@ -70,10 +68,7 @@ class Design:
 
 def load_design(path: Path) -> Design:
     """Reads a design; an unknown or missing key is an error. The recipes that it names lie beside it."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict) or set(values) != set(FIELDS):
-        given = sorted(values) if isinstance(values, dict) else values
-        raise ValueError(f"{path.name} has {given}; a design has the keys {', '.join(FIELDS)}, no more and no less")
+    values = read_design(path, FIELDS)
     volumes: dict[str, Any]
     volumes = {key: tuple(one) if isinstance(one, list) else one for key, one in values["volumes"].items()}
     clinic: dict[str, Any]

@@ -16,6 +16,7 @@ from ..processing.data.samples import read_samples
 from ..processing.data.volumes import volume_of_sample
 from .ablation_page import RESULTS, auc, gain, seeds, verdict
 from .embeddings import load_model
+from .marks import between_marks
 from .plots import COLORS
 from .volume import CHANCE, MASS, TOP
 from .volume_picture import save, study_figure
@@ -183,12 +184,7 @@ BLOCKS = {"facts": facts, "poolings": pooling_table, "found": found_table, "towe
 def filled(page: str, results: Mapping[str, Any] | None) -> str:
     """The page with each block between its marks; without results each says that nothing was run."""
     for name, block in BLOCKS.items():
-        begin, end = f"<!-- {name}: eval/volume_page.py -->", f"<!-- end of {name} -->"
-        before, found, rest = page.partition(f"{begin}\n")
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"the page lacks {begin} or {end}")
-        page = f"{before}{begin}\n{NOT_RUN if results is None else block(results)}\n{end}{after}"
+        page = between_marks(page, name, "eval/volume_page.py", NOT_RUN if results is None else block(results))
     return page
 
 

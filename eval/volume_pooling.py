@@ -10,7 +10,6 @@ holds results.json and, for each run, result.json with what it says of every tes
 the tables of that folder up to date. The volumes are generated: the numbers say nothing about medicine.
 """
 
-import argparse
 import dataclasses
 import json
 import logging
@@ -24,7 +23,7 @@ from ..configuration.data import DataConfig
 from ..processing.data.samples import read_samples
 from ..processing.phantom.volume_folder import write_slices, write_volumes
 from .embeddings import load_model
-from .experiment import AT_ONCE, EVALUATION, remember, run_at_once, train_as_process, write_json
+from .experiment import AT_ONCE, EVALUATION, arguments_of, remember, run_at_once, train_as_process, write_json
 from .statistics import RESAMPLES
 from .tasks import provenance
 from .volume import MIN_IMAGES, answers, chances, compare, embed_splits
@@ -135,13 +134,7 @@ def run_all(design: Design, out: Path) -> list[dict[str, Any]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder of the runs")
-    parser.add_argument(
-        "--design", type=Path, default=DESIGN, help="instead of configuration/recipes/volume_design.yaml"
-    )
-    parser.add_argument("--page", type=Path, help="folder of the documentation to bring up to date")
-    args = parser.parse_args(arguments)
+    args = arguments_of(__doc__, DESIGN, arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         design = load_design(args.design)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pedclip.processing.curation.licences import CuratedWith, conflicts
-from pedclip.processing.data.official.terms import all_terms, ancestors
+from pedclip.processing.data.official.terms import not_allowed, terms_of
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 from pedclip.samples import sample_hashes
 
@@ -111,18 +111,15 @@ def check_terms(data_sets: Sequence[str], permission: str | None) -> None:
 
     Where the owner's answer is not known, `permission` has to say who gave it.
     """
-    table = all_terms()
     unknown = [] if data_sets else ["data sets that are not named (recipe: data.datasets)"]
     for name in data_sets:
-        for one in ancestors(name) if name in table else [name]:
-            answer = table[one].may_publish_weights if one in table else "unknown"
-            if answer == "no":
-                raise NotForPublicationError(
-                    f"weights learned from {name} must not be published: the terms of {one} forbid it "
-                    f"({table[one].terms}). Keep the folder to yourself, or train without it"
-                )
-            if answer != "yes":
-                unknown.append(one)
+        forbids, silent = not_allowed(name, "may_publish_weights")
+        if forbids is not None:
+            raise NotForPublicationError(
+                f"weights learned from {name} must not be published: the terms of {forbids} forbid it "
+                f"({terms_of(forbids).terms}). Keep the folder to yourself, or train without it"
+            )
+        unknown += silent
     if unknown and not (permission or "").strip():
         raise NotForPublicationError(
             f"nobody here knows whether weights learned from {', '.join(dict.fromkeys(unknown))} may be published. "

@@ -12,10 +12,10 @@ import torch
 from huggingface_hub import ModelCard
 from local_hub import LocalHub
 
-from pedclip import publishing
 from pedclip.card import CardFacts
 from pedclip.cli import main
 from pedclip.hub import load_folder, update_card, write_hub_folder
+from pedclip.processing.data.official import terms
 from pedclip.publishing import NotForPublicationError, check_terms, patient_data_in
 from pedclip.push import content_tag, push_folder
 
@@ -294,9 +294,9 @@ def test_terms_decide_and_what_nobody_knows_needs_a_permission(monkeypatch):
         check_terms(["our-wrists"], " ")
     with pytest.raises(NotForPublicationError, match="not named"):
         check_terms([], None)
-    table = publishing.all_terms()
+    table = terms.all_terms()
     forbidden = {**table, "rsna-boneage": replace(table["rsna-boneage"], may_publish_weights="no")}
-    monkeypatch.setattr(publishing, "all_terms", lambda: forbidden)
+    monkeypatch.setattr(terms, "all_terms", lambda: forbidden)
     for name in ("rsna-boneage", "mednist-hand"):  # the second was made from the first
         with pytest.raises(NotForPublicationError, match="rsna-boneage forbid it"):
             check_terms([name], "everybody")
@@ -311,9 +311,9 @@ def test_a_permission_stands_in_the_commit(hub, make_model, folder, looked_throu
 
 
 def test_export_refuses_what_must_not_be_handed_on(folder, tmp_path, monkeypatch):
-    table = publishing.all_terms()
+    table = terms.all_terms()
     forbidden = {**table, "rsna-boneage": replace(table["rsna-boneage"], may_publish_weights="no")}
-    monkeypatch.setattr(publishing, "all_terms", lambda: forbidden)
+    monkeypatch.setattr(terms, "all_terms", lambda: forbidden)
     update_card(folder, datasets=("mednist-hand",))
     assert main(["export", str(folder), str(tmp_path / "out")]) == 2
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pedclip.eval.marks import between_marks
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -22,12 +24,12 @@ def xr_page():
 @pytest.mark.parametrize("name", ["xr", "xr-mobe"])
 def test_the_readme_says_what_the_results_say(xr_page, name):
     page = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert page.count(xr_page.BEGIN.format(name=name)) == page.count(xr_page.END.format(name=name)) == 1
+    assert page.count(f"<!-- {name}: {xr_page.WRITER} -->") == page.count(f"<!-- end of {name} -->") == 1
     file = xr_page.FILES[name]
     if not file.is_file():
         pytest.skip(f"no {file.name}: `make {name}` has not been run for the README")
     lines = xr_page.LINES[name](json.loads(file.read_text(encoding="utf-8")))
-    assert xr_page.filled(page, name, lines) == page, "python benchmarks/xr_page.py brings it up to date"
+    assert between_marks(page, name, xr_page.WRITER, lines) == page, "python benchmarks/xr_page.py mends it"
 
 
 def score(value: float, low: float, high: float, **more) -> dict:
@@ -142,4 +144,4 @@ def test_the_comparison_says_who_wins_and_its_limits(xr_page, of_mobe):
 
 def test_a_page_without_marks_is_refused(xr_page):
     with pytest.raises(ValueError, match=r"lacks <!-- xr: benchmarks/xr_page\.py -->"):
-        xr_page.filled("# README\n", "xr", "lines")
+        between_marks("# README\n", "xr", xr_page.WRITER, "lines")

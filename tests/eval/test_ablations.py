@@ -12,11 +12,12 @@ pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
 
 from pedclip.configuration.training import load_recipe
 from pedclip.eval import ablation_runs, ablations
-from pedclip.eval.ablation_design import Run, load_design, remember
+from pedclip.eval.ablation_design import Run, load_design
 from pedclip.eval.ablation_page import FIGURES, NOT_RUN, filled, interference_table, layer_table, report, write_page
 from pedclip.eval.ablation_runs import films_of_part, finding_questions, overrides_of, run_one
 from pedclip.eval.ablation_statistics import MEAN, part_metric, summary
 from pedclip.eval.ablations import DESIGN, ablate, main, run_all
+from pedclip.eval.experiment import remember
 from pedclip.eval.statistics import auc_metric
 from pedclip.processing.data.batches import PairBatches
 
@@ -148,14 +149,14 @@ def test_a_parts_films_are_its_rows_with_the_same_images(tmp_path):
 
 def test_another_design_is_refused_and_nothing_is_changed(design, tmp_path):
     out = tmp_path / "runs"
-    remember(design, out)
+    remember(design.to_dict(), out)
     before = (out / "design.json").read_bytes()
-    remember(design, out)
+    remember(design.to_dict(), out)
     recipe = changed_design(tmp_path / "recipe").with_name("ablation.yaml")
     recipe.write_text(recipe.read_text().replace("learning_rate: 1.0e-3", "learning_rate: 2.0e-3"))
     other = load_design(recipe.with_name("design.yaml"))
     with pytest.raises(ValueError, match=r"another design \(it differs in training\.learning_rate\)"):
-        remember(other, out)
+        remember(other.to_dict(), out)
     fewer = load_design(changed_design(tmp_path / "fewer", seeds=[0]))
     with pytest.raises(ValueError, match="it differs in seeds"):
         ablate(fewer, out)

@@ -1,6 +1,6 @@
 """Whether reports may leave the machine: the terms of their data set decide, and what is not known is not allowed."""
 
-from ...data.official.terms import all_terms, ancestors
+from ...data.official.terms import not_allowed, terms_of
 
 
 def check_remote(dataset: str | None, permission: str | None) -> str:
@@ -8,22 +8,17 @@ def check_remote(dataset: str | None, permission: str | None) -> str:
 
     `permission` says who allowed it, for a data set whose terms are not known here; it does not change a no.
     """
-    table = all_terms()
     if dataset is None:
         raise ValueError(
             "reports of an unnamed data set are not sent to another machine; name it with --dataset: as terms.yaml "
             "does, or your own name"
         )
-    unknown = []
-    for name in ancestors(dataset) if dataset in table else [dataset]:
-        answer = table[name].may_send_to_remote if name in table else "unknown"
-        if answer == "no":
-            raise ValueError(
-                f"reports of {dataset} must not be sent to another machine: the terms of {name} forbid it "
-                f"({table[name].terms}). Use --engine rules, --engine local, or a server on this machine"
-            )
-        if answer != "yes":
-            unknown.append(name)
+    forbids, unknown = not_allowed(dataset, "may_send_to_remote")
+    if forbids is not None:
+        raise ValueError(
+            f"reports of {dataset} must not be sent to another machine: the terms of {forbids} forbid it "
+            f"({terms_of(forbids).terms}). Use --engine rules, --engine local, or a server on this machine"
+        )
     if unknown and not (permission or "").strip():
         raise ValueError(
             f"nobody here knows whether reports of {', '.join(unknown)} may be sent to another machine. Ask their "

@@ -58,6 +58,19 @@ def ancestors(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def not_allowed(name: str, question: str) -> tuple[str | None, list[str]]:
+    """Who says no, and who has not answered, of a data set and all that it was made from.
+
+    `question` is `may_send_to_remote` or `may_publish_weights`. A name without a row has not answered.
+    """
+    table = all_terms()
+    if name not in table:
+        return None, [name]
+    answers = {one: getattr(table[one], question) for one in ancestors(name)}
+    no = next((one for one, answer in answers.items() if answer == "no"), None)
+    return no, [one for one, answer in answers.items() if answer not in ("yes", "no")]
+
+
 def shared_lineage(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
     """Data sets that both sides were made from: a model trained on `one` has seen part of `other`."""
     seen = {ancestor for name in one for ancestor in ancestors(name)}
