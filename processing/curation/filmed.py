@@ -68,27 +68,32 @@ class Filmed:
                 return Hit(numbers, how)
         neighbours = lexicon().neighbours
         for experts in entry.tiers:
-            near = [one for expert in experts for one in neighbours[expert]]
-            spoken = frozenset(n for n in self.tier(near, side) if n in spoken_of)
-            if spoken:
-                return Hit(spoken, "neighbour")
-            for expert in near:
-                numbers = self.tier([expert], side)
-                if numbers:
-                    return Hit(numbers, "neighbour")
+            for rank in range(max(len(neighbours[expert]) for expert in experts)):
+                near = [one for expert in experts for group in neighbours[expert][rank : rank + 1] for one in group]
+                spoken = frozenset(n for n in self.tier(near, side) if n in spoken_of)
+                if spoken:
+                    return Hit(spoken, "neighbour")
+                for expert in near:
+                    numbers = self.tier([expert], side)
+                    if numbers:
+                        return Hit(numbers, "neighbour")
         return None
 
     def named_best(self, numbers: frozenset[int], words: frozenset[str]) -> frozenset[int]:
         """Of parts that share expert and side ("index finger" and "thumb") those whose names say most of the words."""
-        best: dict[tuple[str | None, str | None], int] = {}
-        for n in numbers if len(numbers) > 1 else ():
-            key = self.experts[n], self.parts[n].laterality
-            best[key] = max(best.get(key, 0), len(self.own_words[n] & words))
-        if not best:
+        if len(numbers) < 2:
             return numbers
-        return frozenset(
-            n for n in numbers if len(self.own_words[n] & words) == best[self.experts[n], self.parts[n].laterality]
-        )
+        toes = lexicon().toes
+        of_a_toe = bool(words & toes)
+        best: dict[tuple[str | None, str | None], int] = {}
+        said: dict[int, int] = {}
+        for n in numbers:
+            key = self.experts[n], self.parts[n].laterality
+            said[n] = len(self.own_words[n] & words)
+            if self.experts[n] == "foot":  # one expert for foot and toes
+                said[n] += bool(self.own_words[n] & toes) == of_a_toe
+            best[key] = max(best.get(key, 0), said[n])
+        return frozenset(n for n in numbers if said[n] == best[self.experts[n], self.parts[n].laterality])
 
     def shows(self, number: int, entry: Entry) -> bool:
         """Whether the film of a part shows the place at all."""
@@ -97,4 +102,4 @@ class Filmed:
         own = self.experts[number]
         if own is None:
             return any(number in self.by_expert.get(expert, ()) for expert in experts)
-        return own in experts or any(own in neighbours[expert] for expert in experts)
+        return own in experts or any(own in group for expert in experts for group in neighbours[expert])

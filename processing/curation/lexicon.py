@@ -18,6 +18,7 @@ REACH = 5  # words before a bone in which "distal" or "shaft" still speaks of it
 LONG = 6  # letters of a word that may be misspelt
 
 Tiers = tuple[tuple[str, ...], ...]
+Groups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Mention:
     first: int
     last: int
     both: bool = False  # a plural of what each side has one of: "the femoral heads"
+    level: bool = False  # a vertebra by letter and number
     bone_whole: bool = False  # a long bone of which no end is named
     words: frozenset[str] = frozenset()
 
@@ -68,7 +70,8 @@ class Lexicon:
     bones: Mapping[str, Mapping[str, Tiers]]
     adjectives: frozenset[str]
     regions: Mapping[str, str]  # word -> distal, proximal, shaft
-    neighbours: Mapping[str, tuple[str, ...]]
+    neighbours: Mapping[str, Groups]  # best group first
+    toes: frozenset[str]  # words of toes, which have no expert of their own
     titles: frozenset[str]  # the words of the parts' own names
     subtitles: frozenset[str]
     paired: frozenset[str]
@@ -92,6 +95,8 @@ def mentions(text: str, words: list[Token]) -> list[Mention]:
     at = 0
     while at < len(words):
         last, entry = _longest(table.root, words, at)
+        if entry is not None and words[at].word in ENDS and _of_a_bone(words, at, last, found):
+            entry = None
         if entry is None:
             level = _level(text, words, at)
             if level is not None:
@@ -103,7 +108,7 @@ def mentions(text: str, words: list[Token]) -> list[Mention]:
         both = paired and any(word.plural for word in words[at : last + 1])
         whole = entry.bone is not None and placed.tiers == entry.tiers
         said = frozenset(word.word for word in words[at : last + 1])
-        found.append(Mention(placed, at, last, both, whole, said))
+        found.append(Mention(placed, at, last, both, bone_whole=whole, words=said))
         at = last + 1
     return found
 
@@ -171,7 +176,8 @@ def _placed(table: Lexicon, entry: Entry, words: list[Token], first: int, last: 
     if entry.bone is None:
         return entry
     region = _region(table, words, first, last)
-    weak = region == "whole" and words[first].word in table.adjectives
+    hurt = last + 1 < len(words) and words[last + 1].word in ("injury", "fracture", "lesion")
+    weak = region == "whole" and words[first].word in table.adjectives and not hurt
     return _bone_entry(entry.bone, region, weak, entry.name and region in ("whole", "shaft"))
 
 
@@ -193,6 +199,7 @@ def _region(table: Lexicon, words: list[Token], first: int, last: int) -> str:
     return next((region for region in following if region in ("distal", "proximal")), "whole")
 
 
+ENDS = frozenset(("head", "neck"))
 BREAKS = frozenset("with but is are was were without no normal fracture show demonstrate".split())
 
 
@@ -214,7 +221,14 @@ def _level(text: str, words: list[Token], at: int) -> Mention | None:
     number = words[at + 1].word
     if not number.isdigit() or not 1 <= int(number) <= HIGHEST[letter]:
         return None
-    return Mention(_level_entry(letter), at, at + 1)
+    return Mention(_level_entry(letter), at, at + 1, level=True)
+
+
+def _of_a_bone(words: list[Token], at: int, last: int, found: list[Mention]) -> bool:
+    """ "The fifth metacarpal neck" and "the head of the fibula" are no neck and no head."""
+    if last > at:
+        return False
+    return bool(found and found[-1].last == at - 1) or (last + 1 < len(words) and words[last + 1].word == "of")
 
 
 @cache
@@ -257,7 +271,8 @@ def lexicon() -> Lexicon:
         bones={bone: {key: _tiers(row[key]) for key in row if key != "words"} for bone, row in table["bones"].items()},
         adjectives=frozenset(table["adjectives"]),
         regions=regions,
-        neighbours={part: tuple(others) for part, others in table["neighbours"].items()},
+        neighbours={part: _groups(others) for part, others in table["neighbours"].items()},
+        toes=frozenset(word for phrase in table["toes"] for word in _plain(phrase)),
         titles=frozenset(titles - {"of", "the", "and"}),
         subtitles=frozenset(" ".join(_plain(phrase)) for phrase in table["subtitles"]),
         paired=frozenset(" ".join(_plain(phrase)) for phrase in table["paired"]),
@@ -290,6 +305,10 @@ def _is_name(table: Mapping[str, Any], phrase: str) -> bool:
 
 def _tiers(rows: list[list[str]]) -> Tiers:
     return tuple(tuple(row) for row in rows)
+
+
+def _groups(others: list[Any]) -> Groups:
+    return _tiers(others) if isinstance(others[0], list) else (tuple(others),)
 
 
 def _plain(phrase: str) -> list[str]:

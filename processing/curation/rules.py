@@ -50,4 +50,4 @@ def _reason(sentence: Sentence) -> Reason:
     """Why a sentence is dropped where no part was filmed."""
     if sentence.section in ("history", "comparison", "technique"):
         return sentence.section  # type: ignore[return-value]
-    return reason_of(sentence.text, before_findings=sentence.section is None) or "unassigned"
+    return reason_of(sentence.text, headed=sentence.section is not None, seen=False) or "unassigned"

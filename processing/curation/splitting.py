@@ -34,6 +34,9 @@ JOINING = frozenset(
     "near within through between both left right distal proximal mild moderate severe small large there not measuring "
     "measures approximately".split()
 )
+SHORT = frozenset(
+    "be it is up me us so go do".split()
+)  # words of two letters that end a sentence, where others shorten one
 GRADED = frozenset("grade type stage class group zone level vitamin".split())
 OPENING = frozenset("There The No A An This These Two Three".split())
 EDGE = 50  # characters of a line that a page's edge may have ended
@@ -320,7 +323,7 @@ def _period_ends(words: list[str], upcoming: str) -> bool:
     if token.isdigit():
         return not following.isdigit() and not following.islower()
     if following.islower():
-        return (len(word) > 2 and word[-1].isalpha()) or word[-1] in ")%°"
+        return (len(word) > 2 and word[-1].isalpha()) or word in SHORT or word[-1] in ")%°"
     return True
 
 

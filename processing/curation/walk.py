@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .chapters import chapters
-from .cues import names_a_view, reason_of, shows_something
+from .cues import names_a_view, reason_of
 from .filmed import SURE, Filmed
 from .lexicon import Mention, Token, is_subtitle, is_title, mentions, tokens, unfit
 from .schema import Reason, Sentence, Study
@@ -16,7 +16,8 @@ LABEL = re.compile(r"\s*([^:;.]{1,60}?)\s*:\s+(?=\S)")
 ALL_PARTS = re.compile(
     r"\b(?:all|each|every|both|either|neither|any of|none of|the (?:two|three|four)|these)\b (?:of )?(?:the |these )?"
     r"(?:\w+ ){0,2}?(?:joint|part|region|study|studies|film|radiograph|x-?ray|view|area|site|image|examination|exam|"
-    r"body part)s?\b",
+    r"body part|segment|bone|place)s?\b|"
+    r"\b(?:everything|all|anything) (?:that )?(?:was |is |were )?(?:filmed|imaged|shown|covered)\b",
     re.IGNORECASE,
 )
 EVERYWHERE = re.compile(
@@ -24,7 +25,17 @@ EVERYWHERE = re.compile(
     r"\b(?:soft tissues|bone density|mineralization|mineralisation|osseous|bony|bones|skeleton)\b",
     re.IGNORECASE,
 )
+# A general sentence of bones that means all films, wherever it stands in running text.
+THROUGHOUT = re.compile(
+    r"\b(?:throughout|(?:at )?(?:all|every|any) levels?|diffusely|general(?:i[sz]ed|ly)|overall|globally)\b",
+    re.IGNORECASE,
+)
+GENERAL = re.compile(
+    r"\b(?:bones?|osseous|bony|skelet\w+|minerali[sz]ation|density|osteopeni\w+|soft tissues?|alignment)\b",
+    re.IGNORECASE,
+)
 BONES = re.compile(r"\b(?:bones?|osseous|bony|skelet\w+)\b", re.IGNORECASE)
+SPINES = frozenset(("whole_spine", "cervical_spine", "thoracic_spine", "lumbar_spine"))
 TRUNK = frozenset(("chest", "abdomen"))
 # "In the left knee, ...", "The chest shows ...": what is named there is where all the rest of the sentence lies.
 FRAME = re.compile(
@@ -44,6 +55,7 @@ PLAIN = frozenset(  # words that tell nothing of a finding
     "severe marked minimal possible probable likely appearance appearances consistent compatible suggestive suggest "
     "keeping with change changes evidence acute seen other study normal abnormality abnormal noted significant".split()
 )
+BOTH_SIDES = re.compile(r"\b(?:(?:on|at) )?(?:either|both) sides?\b|\bbilaterally\b", re.IGNORECASE)
 SIDE_TITLE = re.compile(
     r"\W*(?:on )?(?:the )?(left|right|lt|rt|l|r)\b\.?(?:[- ](?:sided?|hand side))?\W*", re.IGNORECASE
 )
@@ -77,6 +89,7 @@ class Walk:
         self.later = False  # below "Signed by:" or "Recommendation:"
         self.seen = False  # something above spoke of the films
         self.memory: list[tuple[frozenset[str], frozenset[int]]] = []
+        self.spread = False  # the sentence that is read says "throughout"
         self.said: frozenset[str] = frozenset()  # the anatomy's words in the sentence that is read
         several = len(study.parts) > 1
         self.chapters = chapters(sentences, self._named, self.filmed.all) if several else {}
@@ -180,8 +193,8 @@ class Walk:
             return "irrelevant"
         if sentence.section in ("history", "comparison", "technique"):
             return sentence.section  # type: ignore[return-value]
-        unheaded = sentence.section is None and not self._labelled(text)
-        return reason_of(text, before_findings=unheaded and not (self.seen and shows_something(text)))
+        headed = sentence.section is not None or self._labelled(text)
+        return reason_of(text, headed=headed, seen=self.seen)
 
     def _labelled(self, text: str) -> bool:
         label = LABEL.match(text)
@@ -209,6 +222,8 @@ class Walk:
         self.said = frozenset().union(*(mention.words for mention in found))
         found = [m for m in found if not sided.is_masked(words[m.first])]
         telling = _without_outer_bones([m for m in found if not m.entry.weak], words) or found
+        telling = _with_levels(telling, found)
+        self.spread = THROUGHOUT.search(text) is not None
         if self.place.heading is not None:
             answer = self._under_heading(self.place.heading, text, telling, sided, labelled)
             if answer is not None:
@@ -257,13 +272,21 @@ class Walk:
             return frozenset(), "heading"
         if not heading:
             return heading, "heading"
+        if BOTH_SIDES.search(text):
+            experts = {self.filmed.experts[n] for n in heading}
+            return frozenset(n for n in self.filmed.all if self.filmed.experts[n] in experts), "heading"
         sides = sided.told() - {"both"}
         chosen = self.filmed.of_side(heading, next(iter(sides))) if len(sides) == 1 else heading
         return chosen or heading, "heading"
 
-    def _find(self, mention: Mention, side: str | None, close: bool) -> tuple[frozenset[int], str] | None:
-        """The parts of one mention. A singular without a side is on the side that was spoken of."""
-        spoken_of = self.place.current or frozenset()
+    def _find(
+        self, mention: Mention, side: str | None, close: bool, beside: frozenset[int] = frozenset()
+    ) -> tuple[frozenset[int], str] | None:
+        """The parts of one mention; `beside`: those of others in its sentence.
+
+        A singular without a side is on the side that was spoken of.
+        """
+        spoken_of = frozenset() if self.spread else beside or self.place.current or frozenset()
         hit = self.filmed.find(mention.entry, side, spoken_of)
         if hit is None and side is not None and not close:
             hit = self.filmed.find(mention.entry, None, spoken_of)
@@ -284,9 +307,15 @@ class Walk:
     ) -> tuple[frozenset[int], str] | None:
         hits = []
         frame: frozenset[int] = frozenset()
+        plain: frozenset[int] = frozenset()  # parts of what has but one place, for what has several: "toe ... phalanx"
+        for mention in telling:
+            if len(mention.entry.tiers[0]) == 1 and len(mention.entry.tiers) == 1:
+                side = sided.of(mention)
+                hit = self._find(mention, side.side, side.close)
+                plain |= hit[0] if hit is not None and hit[1] != "neighbour" else frozenset()
         for mention in telling:
             side = sided.of(mention)
-            hit = self._find(mention, side.side, side.close)
+            hit = self._find(mention, side.side, side.close, plain)
             if hit is None:
                 continue
             if mention in framed and hit[1] == "name":
@@ -326,7 +355,13 @@ class Walk:
                 one_side = self.filmed.of_side(self.filmed.sided, next(iter(sides)))
                 if one_side:
                     return one_side, "all"
+            return self._possible(text), "all"
+        if self.spread and self.place.heading is None and GENERAL.search(text):
             return everything, "all"
+        if sentence.section is None and not DENIES.search(text):
+            remembered = self._remembered(text, least=2)
+            if remembered and not remembered & current:
+                return remembered, "remembered"
         current = self._fitting(text, current)
         experts = {self.filmed.experts[n] for n in current}
         alike = frozenset(n for n in everything if self.filmed.experts[n] in experts)
@@ -346,31 +381,51 @@ class Walk:
             return everything, "all"  # bones are no part of the chest's or the abdomen's own
         return current, "carried"
 
+    def _possible(self, text: str) -> frozenset[int]:
+        """All parts that a text without anatomy can speak of."""
+        cannot = unfit(text)
+        return frozenset(n for n in self.filmed.all if self.filmed.experts[n] not in cannot) or self.filmed.all
+
     def _fitting(self, text: str, current: frozenset[int]) -> frozenset[int]:
         """What was spoken of last and can be meant: a knee has no diaphysis, a shaft no loose body."""
-        cannot = unfit(text)
-        if not cannot or not all(self.filmed.experts[n] in cannot for n in current):
+        fits = self._possible(text)
+        if current & fits:
             return current
-        fits = frozenset(n for n in self.filmed.all if self.filmed.experts[n] not in cannot)
         recent = (parts & fits for parts in reversed(self.place.spoken))
         return next((parts for parts in recent if parts), fits) or current
 
     def _begins_anew(self, sentence: Sentence, before: Sentence | None) -> bool:
         return before is not None and not before.heading and "\n" in self.report[before.end : sentence.start]
 
-    def _remembered(self, text: str) -> frozenset[int]:
-        """The parts whose findings share most words with a sentence of the impression."""
+    def _remembered(self, text: str, least: int = 1) -> frozenset[int]:
+        """The parts whose findings share most words with a sentence that sums up, and no fewer than `least`."""
         told = _telling(text)
         scores: dict[int, int] = {}
         for words, parts in self.memory:
             for part in parts:
                 scores[part] = max(scores.get(part, 0), len(words & told))
         best = max(scores.values(), default=0)
-        return frozenset(part for part, score in scores.items() if score == best) if best else frozenset()
+        return frozenset(part for part, score in scores.items() if score == best) if best >= least else frozenset()
 
 
 def _telling(text: str) -> frozenset[str]:
     return frozenset(token.word for token in tokens(text) if len(token.word) > 4 and token.word not in PLAIN)
+
+
+def _with_levels(telling: list[Mention], found: list[Mention]) -> list[Mention]:
+    """ "Wedging of T6" speaks of that vertebra's film: of words for any spine, those that name a level decide."""
+    levels = [mention for mention in found if mention.level]
+    if any(mention.entry.together for mention in telling):
+        return telling
+    if not all(_experts(mention) <= SPINES for mention in telling):
+        of_trunk = any(TRUNK.intersection(mention.entry.tiers[0]) for mention in telling)  # a tube's tip at T4
+        return telling if of_trunk else [*telling, *(mention for mention in levels if mention not in telling)]
+    exact = [m for m in found if not m.level and len(_experts(m) - {"whole_spine"}) == 1 and _experts(m) <= SPINES]
+    return exact or levels or telling
+
+
+def _experts(mention: Mention) -> set[str]:
+    return {expert for tier in mention.entry.tiers for expert in tier}
 
 
 def _without_outer_bones(found: list[Mention], words: Sequence[Token]) -> list[Mention]:

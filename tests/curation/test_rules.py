@@ -8,7 +8,7 @@ import tarfile
 from types import SimpleNamespace
 
 import pytest
-from curation_scores import Counts, marked, marked_studies, phantom_study, score
+from curation_scores import BY_OTHERS, Counts, marked, marked_studies, phantom_study, score
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +69,16 @@ def test_the_reports_that_were_held_out_come_out_nearly_as_well():
         score(study, truths, counts)
     assert counts.f1 > 0.92
     assert counts.leaked == 0 < counts.history
+
+
+@pytest.mark.parametrize(("half", "studies", "floor", "leaks"), [("dev", 85, 0.96, 5), ("test", 40, 0.93, 5)])
+def test_reports_by_others_come_out(half, studies, floor, leaks):
+    counts, found = Counts(), marked_studies(half, BY_OTHERS)
+    for study, truths in found:
+        score(study, truths, counts)
+    assert len(found) == studies
+    assert counts.f1 > floor
+    assert counts.leaked <= leaks < counts.history
 
 
 def test_the_phantom_s_reports_come_out():
@@ -224,7 +234,7 @@ def test_the_engine_says_who_answered_and_how_sure_it_is():
     engine = RuleEngine()
     answer = asyncio.run(engine.assign(study, split(study.report)))
     assert answer == assign_by_rules(study, split(study.report))
-    assert engine.provenance.engine == "rules" and engine.provenance.prompt_version == "rules-1"
+    assert engine.provenance.engine == "rules" and engine.provenance.prompt_version == "rules-2"
     assert 0.5 < answer.confidence["left knee"] < 1
     assert answer.confidence["left hip"] == 0
 

@@ -11,7 +11,8 @@ from pedclip.processing.curation.rules import assign_by_rules
 from pedclip.processing.curation.schema import Study, checked
 from pedclip.processing.curation.splitting import split
 
-REPORTS = Path(__file__).parent.parent / "curation" / "reports.yaml"
+FOLDER = Path(__file__).parent.parent / "curation"
+OWN, BY_OTHERS = FOLDER / "reports.yaml", FOLDER / "reports_by_others.yaml"
 OWN_NAMES = {"toes right foot": "foot"}
 TAG = re.compile(r"\{([^}]*)\}")
 
@@ -52,13 +53,13 @@ def marked(report: str) -> tuple[str, list[Truth]]:
     return text, truths
 
 
-def marked_studies(half: str) -> list[tuple[Study, list[Truth]]]:
+def marked_studies(half: str, file: Path = OWN) -> list[tuple[Study, list[Truth]]]:
     found = []
-    for number, row in enumerate(yaml.safe_load(REPORTS.read_text(encoding="utf-8"))):
+    for number, row in enumerate(yaml.safe_load(file.read_text(encoding="utf-8"))):
         if row["half"] == half:
             text, truths = marked(row["report"])
             parts = filmed_parts(row["parts"], body_part_experts=OWN_NAMES)
-            found.append((Study(f"own-{number}", "nobody", text, parts), truths))
+            found.append((Study(f"{file.stem}-{number}", "nobody", text, parts), truths))
     return found
 
 
