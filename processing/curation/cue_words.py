@@ -4,7 +4,8 @@ import re
 
 
 def _any(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
+    """For text in lower case: ignoring case takes twice as long."""
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
 FINDING = (
@@ -134,7 +135,6 @@ ASKS_FIRST = re.compile(
     r"(?:if|should|follow|repeat|further|additional|dedicated|please|suggest|recommend|consider|given|orthop\w+|"
     r"referral|"
     rf"advise|would|in view|when|clinical(?:ly)?|correlat\w+|(?:an? |the )?(?:\w+ )?(?:{STUDY}))\b",
-    re.IGNORECASE,
 )
 
 COUNT = r"(?:\d+|one|two|three|four|five|six|single|multiple|several)"
@@ -199,7 +199,6 @@ COMPARES = _any(
 STILL_SHOWS = re.compile(
     r",.*\b(?:is|are|has|have|there|no|with|shows?|remains?|unchanged|stable|again)\b|\b(?:has|have) (?:healed|"
     r"improved|progressed|resolved|increased|decreased|changed)|\bshows?\b|\bis (?:no|unchanged|stable)",
-    re.IGNORECASE,
 )
 
 AGE = (
@@ -342,5 +341,5 @@ STATES = _any(
     r"salter\W?harris|healing|comminuted|impacted|supracondylar|midshaft|mid-shaft|diaphyseal|"
     r"metaphyseal)\b.{0,40}\bfracture",
 )
-SHOWN = re.compile(r"\b(?:show(?:s|ed|ing|n)?|demonstrat\w+|reveal\w*)\b", re.IGNORECASE)
-WISHED = re.compile(r"\b(?:recommend|advis|suggest|should|would|could|may|consider)", re.IGNORECASE)
+SHOWN = re.compile(r"\b(?:show(?:s|ed|ing|n)?|demonstrat\w+|reveal\w*)\b")
+WISHED = re.compile(r"\b(?:recommend|advis|suggest|should|would|could|may|consider)")

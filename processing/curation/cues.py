@@ -30,52 +30,52 @@ def reason_of(text: str, *, headed: bool, seen: bool) -> Reason | None:
     `headed`: it stands below findings or an impression, or says itself of which part it speaks. `seen`: something
     above spoke of the films; before that, and where it shows nothing itself, a word of complaint is enough.
     """
-    if IRRELEVANT.search(text) or _recommends(text):
+    low = text.lower()
+    if IRRELEVANT.search(low) or _recommends(low):
         return "irrelevant"
-    shows = SHOWS.search(text) is not None
-    if COMPARES.search(text) and not (shows and STILL_SHOWS.search(text)):
+    shows = SHOWS.search(low) is not None
+    if COMPARES.search(low) and not (shows and STILL_SHOWS.search(low)):
         return "comparison"
-    if not shows and TECHNIQUE.search(text):
+    if not shows and TECHNIQUE.search(low):
         return "technique"
-    states = not text.startswith("?") and STATES.search(text)
-    if HISTORY_CERTAIN.search(text) and not states:
-        return "history"
-    if (
-        not headed
-        and not (seen and shows)
-        and HISTORY_LIKELY.search(text)
-        and not states
-        and not RADIOLOGIC.search(text)
-    ):
-        return "history"
-    rest = OFFICES.sub(" ", text)
-    if any(words.search(rest) for words in (SHOWS, PATHOLOGY, OF_FILMS, RADIOLOGIC)) or mentions(rest, tokens(rest)):
+    if low.startswith("?") or not STATES.search(low):
+        if HISTORY_CERTAIN.search(low):
+            return "history"
+        complaint = not headed and not (seen and shows) and HISTORY_LIKELY.search(low)
+        if complaint and not RADIOLOGIC.search(low):
+            return "history"
+    rest = OFFICES.sub(" ", low)
+    if any(words.search(rest) for words in (SHOWS, PATHOLOGY, OF_FILMS, RADIOLOGIC)):
+        return None
+    told = text if rest == low else rest
+    if mentions(told, tokens(told)):
         return None
     if not headed and not seen:
         return "history"
-    return None if MODIFIERS.search(text) else "irrelevant"
+    return None if MODIFIERS.search(low) else "irrelevant"
 
 
 def says_finding(text: str, *, in_history: bool) -> bool:
     """Whether a sentence below a heading that says otherwise speaks of the films after all."""
-    if in_history and HISTORY_LIKELY.search(text):
+    low = text.lower()
+    if in_history and HISTORY_LIKELY.search(low):
         return False
-    return STATES.search(text) is not None and reason_of(text, headed=True, seen=True) is None
+    return STATES.search(low) is not None and reason_of(text, headed=True, seen=True) is None
 
 
 def names_a_view(text: str) -> bool:
     """Whether a title says how it was filmed: "AP and lateral left knee"."""
-    return VIEWED.search(text) is not None
+    return VIEWED.search(text.lower()) is not None
 
 
-def _recommends(text: str) -> bool:
+def _recommends(low: str) -> bool:
     """Advice alone. "Healing fracture, follow-up is advised" speaks of the film."""
-    cue = RECOMMENDS.search(text)
-    if cue is None or (SHOWN.search(text) and not WISHED.search(text)):
+    cue = RECOMMENDS.search(low)
+    if cue is None or (SHOWN.search(low) and not WISHED.search(low)):
         return False
-    if ASKS_FIRST.match(text) is not None:
+    if ASKS_FIRST.match(low) is not None:
         return True
-    if PATHOLOGY.search(text, 0, cue.start()):
+    if PATHOLOGY.search(low, 0, cue.start()):
         return False
-    told, comma, _ = text[: cue.start()].partition(",")  # "Suspected NEC, surgical consult advised"
+    told, comma, _ = low[: cue.start()].partition(",")  # "Suspected NEC, surgical consult advised"
     return not (comma and mentions(told, tokens(told)))
