@@ -19,6 +19,7 @@ from matplotlib import pyplot as plt
 from pedclip.eval.marks import between_marks
 
 MARK = ("table", "benchmarks/speed_page.py")
+VOLUME = ("cost", "benchmarks/speed_page.py")
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -37,7 +38,37 @@ def rows() -> list[tuple[str, dict[str, Any]]]:
             found.append((name, {"goal": result["goal"], **row, "seconds": seconds}))
     if (file := RESULTS / "onnx_latency.json").is_file():
         found += json.loads(file.read_text(encoding="utf-8"))["comparisons"].items()
+    if (file := RESULTS / "volume.json").is_file():
+        row = json.loads(file.read_text(encoding="utf-8"))["against_mean_of_a_loop"]
+        name = f"a study of {row['slices']} slices, slice attention: mean pooling of slices in a loop"
+        found.append((name, {"goal": row["goal"], **row["by_clock"]}))
     return [(name, row) for name, row in found if "goal" in row]
+
+
+def volume_lines() -> str:
+    """What a study of many slices costs, in a paragraph."""
+    result = json.loads((RESULTS / "volume.json").read_text(encoding="utf-8"))
+    memory, pair, length = (result[name] for name in ("memory", "against_mean_of_a_loop", "by_length"))
+    held, clock = memory["peak_gib"], pair["by_clock"]
+    missed = "" if held["slice attention"] < memory["goal"] else ", missed"
+    slow = "" if clock["ratio"] <= pair["goal"] else ", missed"
+    seconds = ", ".join(
+        f"{n}: {one:.0f} s" for n, one in zip(length["slices"], length["processor_seconds"], strict=True)
+    )
+    low, high = clock["quartiles"]
+    return "\n".join(
+        (
+            f"- {memory['slices']} slices: the process held {held['slice attention']:.2f} GiB at its most, weights, pixels "
+            f"and Python included (goal {memory['goal']:g}{missed}); the plain loop {held['mean of a loop']:.2f}.",
+            f"- Against that loop with mean pooling, {pair['slices']} slices: {clock['ratio']:.3f} times as long "
+            f"(quartiles {low:.3f} to {high:.3f} of {pair['pairs']} pairs; goal {pair['goal']:g}{slow}).",
+            f"- Processor time by slices: {seconds}. A straight line leaves {length['unexplained_share']:.2%} of it "
+            f"unexplained: {1000 * length['seconds_a_slice']:.0f} ms a slice.",
+            "",
+            f"ViT-B/16 with 23 experts in its last layer, {result['slices_at_once']} slices at once, "
+            f"{result['threads']} threads, float32 ({result['cores']} cores, commit {result['commit']}).",
+        )
+    )
 
 
 def table() -> str:
@@ -90,6 +121,8 @@ def main() -> int:
     plot(folder / "ratios.svg")
     for page, lines in ((folder / "README.md", table()), (ROOT / "README.md", short_table())):
         page.write_text(between_marks(page.read_text(encoding="utf-8"), *MARK, lines), encoding="utf-8")
+    page = folder.parent / "volume.md"
+    page.write_text(between_marks(page.read_text(encoding="utf-8"), *VOLUME, volume_lines()), encoding="utf-8")
     print(f"wrote {folder}: {len(rows())} ratios")
     return 0
 

@@ -30,6 +30,11 @@ def test_the_tables_are_those_of_the_results(speed_page):
         )
 
 
+def test_the_page_of_volumes_says_what_they_cost(speed_page):
+    page = (ROOT / "docs/volume.md").read_text(encoding="utf-8")
+    assert between_marks(page, *speed_page.VOLUME, speed_page.volume_lines()) == page
+
+
 def test_a_missed_goal_is_said(speed_page, monkeypatch):
     row = {"goal": 1.0, "ratio": 1.01, "quartiles": [1, 1.1], "seconds": [1, 2]}
     monkeypatch.setattr(speed_page, "rows", lambda: [("a row", row)])
