@@ -59,7 +59,8 @@ def volume_lines() -> str:
     return "\n".join(
         (
             f"- {memory['slices']} slices: the process held {held['slice attention']:.2f} GiB at its most, weights, "
-            f"pixels and Python included (goal {memory['goal']:g}{missed}); the plain loop {held['mean of a loop']:.2f}.",
+            f"pixels and Python included (goal {memory['goal']:g}{missed}); the plain loop "
+            f"{held['mean of a loop']:.2f}.",
             f"- Against that loop with mean pooling, {pair['slices']} slices: {clock['ratio']:.3f} times as long "
             f"(quartiles {low:.3f} to {high:.3f} of {pair['pairs']} pairs; goal {pair['goal']:g}{slow}).",
             f"- Processor time by slices: {seconds}. A straight line leaves {length['unexplained_share']:.2%} of it "
