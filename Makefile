@@ -66,7 +66,7 @@ xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, w
 	$(VENV)/bin/pedclip export runs/xr/hub runs/xr/hub --overwrite --results runs/xr/results.json
 	$(VENV)/bin/pedclip check runs/xr/hub
 
-xr-mobe: $(STAMP)  ## Experts against a plain MLP on the same radiographs, 3 seeds: runs/xr-mobe/ (about 12 minutes on 2 cores)
+xr-mobe: $(STAMP)  ## Experts against a plain MLP on the same radiographs, 3 seeds: runs/xr-mobe/ (about 19 minutes on 2 cores)
 	$(PY) -m pedclip.eval.xr_mobe runs/xr-mobe
 
 bench11: $(STAMP)  ## Run the eleven tasks on phantoms in the official layouts, with a control (runs/bench11; needs runs/demo)
