@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from .chapters import chapters
 from .cues import names_a_view, reason_of
 from .filmed import SURE, Filmed
-from .lexicon import Mention, Token, is_subtitle, is_title, mentions, tokens, unfit
+from .lexicon import Mention, is_subtitle, is_title, mentions, tokens, unfit
 from .schema import Reason, Sentence, Study
 from .sides import OTHER_SIDE, Sided
 from .splitting import section_of
+from .telling import TRUNK, telling_of
 
 LABEL = re.compile(r"\s*([^:;.]{1,60}?)\s*:\s+(?=\S)")
 ALL_PARTS = re.compile(
@@ -35,8 +36,6 @@ GENERAL = re.compile(
     re.IGNORECASE,
 )
 BONES = re.compile(r"\b(?:bones?|osseous|bony|skelet\w+)\b", re.IGNORECASE)
-SPINES = frozenset(("whole_spine", "cervical_spine", "thoracic_spine", "lumbar_spine"))
-TRUNK = frozenset(("chest", "abdomen"))
 # "In the left knee, ...", "The chest shows ...": what is named there is where all the rest of the sentence lies.
 FRAME = re.compile(
     r"(?:(?:in|on|at|for|regarding|concerning) [^,;:]{3,80}(?=,)|"
@@ -221,8 +220,7 @@ class Walk:
         sided = Sided(text, words, found)
         self.said = frozenset().union(*(mention.words for mention in found))
         found = [m for m in found if not sided.is_masked(words[m.first])]
-        telling = _without_outer_bones([m for m in found if not m.entry.weak], words) or found
-        telling = _with_levels(telling, found)
+        telling = telling_of(found, words)
         self.spread = THROUGHOUT.search(text) is not None
         if self.place.heading is not None:
             answer = self._under_heading(self.place.heading, text, telling, sided, labelled)
@@ -410,33 +408,3 @@ class Walk:
 
 def _telling(text: str) -> frozenset[str]:
     return frozenset(token.word for token in tokens(text) if len(token.word) > 4 and token.word not in PLAIN)
-
-
-def _with_levels(telling: list[Mention], found: list[Mention]) -> list[Mention]:
-    """ "Wedging of T6" speaks of that vertebra's film: of words for any spine, those that name a level decide."""
-    levels = [mention for mention in found if mention.level]
-    if any(mention.entry.together for mention in telling):
-        return telling
-    if not all(_experts(mention) <= SPINES for mention in telling):
-        of_trunk = any(TRUNK.intersection(mention.entry.tiers[0]) for mention in telling)  # a tube's tip at T4
-        return telling if of_trunk else [*telling, *(mention for mention in levels if mention not in telling)]
-    exact = [m for m in found if not m.level and len(_experts(m) - {"whole_spine"}) == 1 and _experts(m) <= SPINES]
-    return exact or levels or telling
-
-
-def _experts(mention: Mention) -> set[str]:
-    return {expert for tier in mention.entry.tiers for expert in tier}
-
-
-def _without_outer_bones(found: list[Mention], words: Sequence[Token]) -> list[Mention]:
-    """ "Supracondylar fracture of the humerus" speaks of the elbow: a bone that says whose end it is, is left out."""
-    kept = []
-    for at, mention in enumerate(found):
-        if len(mention.entry.tiers) > 1 and at and mention.bone_whole:
-            inner = found[at - 1]
-            between = [word.word for word in words[inner.last + 1 : mention.first]]
-            linked = not between or ("of" in between and len(between) <= 4)
-            if linked and set(inner.entry.tiers[0]) & set(mention.entry.tiers[1]):
-                continue
-        kept.append(mention)
-    return kept
