@@ -6,7 +6,8 @@ Draws studies of two or three body parts, curates them by the rules as `pedclip 
 on the same films twice for each seed: once on the text of each film's own part, once on the whole report of its study.
 Two runs at a time, a thread each; run again, it goes on. The design is configuration/recipes/triplets_design.yaml,
 fixed before the first run. OUT/results.json has the differences on unseen patients, whichever arm is better, and so
-has the page that --page names. The films are generated: the numbers say nothing about medicine.
+have the page that --page names and the .json beside it. The films are generated: the numbers say nothing about
+medicine.
 """
 
 # Shapes: N test films, C body parts
@@ -316,6 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = compare_arms(load_design(args.design), args.out)
         if args.page is not None:
             args.page.write_text(filled(args.page.read_text(encoding="utf-8"), results), encoding="utf-8")
+            write_json(args.page.with_suffix(".json"), results)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"pedclip.eval.curation_gain: {error}", file=sys.stderr)
         return 2

@@ -154,6 +154,14 @@ def test_whichever_arm_wins_is_said():
     assert lead["high"] < 0
 
 
+def test_the_page_says_what_the_kept_results_say():
+    page = Path(__file__).resolve().parents[2] / "docs" / "curation" / "triplets.md"
+    kept = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert filled(page.read_text(encoding="utf-8"), kept) == page.read_text(encoding="utf-8"), "make triplets mends it"
+    assert kept["design"] == load_design(DESIGN).to_dict()
+    assert max(one["seconds"] for one in kept["runs"]) < 600
+
+
 def test_another_design_in_a_folder_that_was_begun_is_refused(tmp_path):
     remember(load_design(DESIGN).to_dict(), tmp_path)
     other = load_design(changed_design(tmp_path / "design", recipe={"epochs": 3}))
