@@ -76,7 +76,7 @@ bench11: $(STAMP)  ## Run the eleven tasks on phantoms in the official layouts, 
 ablations: $(STAMP)  ## Compare where the experts are, and one part against all, on phantoms (runs/ablations; about 25 minutes)
 	$(PY) -m pedclip.eval.ablations runs/ablations --page docs/ablations
 
-triplets: $(STAMP)  ## Train on triplets and on whole reports, compare, on phantoms (runs/triplets; about 20 minutes on 2 idle cores)
+triplets: $(STAMP)  ## Train on triplets and on whole reports, compare, on phantoms (runs/triplets; about 23 minutes on 2 idle cores)
 	$(PY) -m pedclip.eval.curation_gain runs/triplets --page docs/curation/triplets.md
 
 volume: $(STAMP)  ## Compare slice attention with mean and max pooling on phantom volumes (runs/volume; about 10 minutes)
