@@ -311,9 +311,11 @@ def _write_rows(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = arguments_of(__doc__, DESIGN, arguments)
+    args = arguments_of(__doc__, DESIGN, "page of the documentation to bring up to date", arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
+        if args.page is not None and not args.page.is_file():
+            raise ValueError(f"--page {args.page} is no file; name the page, docs/curation/triplets.md")
         results = compare_arms(load_design(args.design), args.out)
         if args.page is not None:
             args.page.write_text(filled(args.page.read_text(encoding="utf-8"), results), encoding="utf-8")

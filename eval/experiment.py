@@ -29,12 +29,15 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": 
 AT_ONCE = 2  # runs, a thread each
 
 
-def arguments_of(description: str | None, design: Path, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line of an experiment: `out`, `design` (this one unless another is named) and `page`."""
+def arguments_of(
+    description: str | None, design: Path, page: str, arguments: Sequence[str] | None
+) -> argparse.Namespace:
+    """The command line of an experiment: `out`, `design` (this one unless another is named) and `page`, a file or a
+    folder as the words in `page` say."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the runs")
     parser.add_argument("--design", type=Path, default=design, help=f"instead of configuration/recipes/{design.name}")
-    parser.add_argument("--page", type=Path, help="page of the documentation to bring up to date, or its folder")
+    parser.add_argument("--page", type=Path, help=page)
     return parser.parse_args(arguments)
 
 

@@ -134,7 +134,7 @@ def run_all(design: Design, out: Path) -> list[dict[str, Any]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = arguments_of(__doc__, DESIGN, arguments)
+    args = arguments_of(__doc__, DESIGN, "folder of the documentation to bring up to date", arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         design = load_design(args.design)

@@ -1,5 +1,6 @@
 """The tables of speed say what the benchmarks' results say."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def test_the_tables_are_those_of_the_results(speed_page):
 def test_the_page_of_volumes_says_what_they_cost(speed_page):
     page = (ROOT / "docs/volume.md").read_text(encoding="utf-8")
     assert between_marks(page, *speed_page.VOLUME, speed_page.volume_lines()) == page
+
+
+def test_a_missed_goal_of_volumes_is_said(speed_page, monkeypatch, tmp_path):
+    result = json.loads((speed_page.RESULTS / "volume.json").read_text(encoding="utf-8"))
+    assert "missed" not in speed_page.volume_lines()
+    result["memory"]["peak_gib"]["slice attention"] = 2.01
+    result["against_mean_of_a_loop"]["by_clock"]["ratio"] = 1.06
+    (tmp_path / "volume.json").write_text(json.dumps(result))
+    monkeypatch.setattr(speed_page, "RESULTS", tmp_path)
+    assert speed_page.volume_lines().count("missed") == 2
 
 
 def test_a_missed_goal_is_said(speed_page, monkeypatch):

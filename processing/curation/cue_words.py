@@ -14,8 +14,8 @@ FINDING = (
     r"hyperinfl|atelecta|curvature|scolio|kypho|foreign bod|nodul|densit|mass\b|cyst|dysplas|pneumoni|obstruct|"
     r"calcifi|fullness|cardiomegal|edema|oedema|infiltrat|arthr|avuls|flatten|fragment|wedg|collaps|buckl|listhesis|"
     r"malposition|sarcoma|tumou?r|malignan|metasta|lytic|osteomyelit|perthes|rachit|synostos|coalition|ossif|"
-    r"spina bifida|rickets|salter|maisonneuve|monteggia|galeazzi|tillaux|segond|bankart|hill.?sachs|colles|osgood|"
-    r"sever'?s"
+    r"spina bifida|rickets|necrosis|zebra|haz[ey]|enlocat|gracile|bow(?:ed|ing)|exosto|rotary|salter|maisonneuve|"
+    r"monteggia|galeazzi|tillaux|segond|bankart|hill.?sachs|colles|osgood|sever'?s"
 )
 # What a film shows. A sentence with such a word is no technique and no plain comparison.
 SHOWS = _any(
@@ -25,11 +25,15 @@ SHOWS = _any(
     rf"\b(?:{FINDING})",
     r"\bno (?:evidence|acute|significant|focal|definite|obvious|bony|other|radiographic)\b",
     r"\b(?:interval|progress|improve|worsen|resol|increas|decreas|redemonstrat)",
-    r"\bthere (?:is|are|has|have)\b",
+    r"\bthere (?:is|are|has|have)\b|\b(?:is|are) (?:\w+ )?(?:less|more|larger|smaller|denser|clearer|wider|better|"
+    r"worse)\b",
     r"\b(?:coil|kink|migrat|retain|overl(?:ie|ay)|uncover|demineral|trabecul|matur)\w*",
     r"\b(?:tip|end)s? (?:\w+ ){0,3}(?:is|are|lies?|at|in|over|project\w*)\b",
 )
-PATHOLOGY = _any(rf"\b(?:{FINDING}|normal|unremarkable|intact|increas|decreas|injur|suspicious|batter|coin\b)")
+PATHOLOGY = _any(
+    rf"\b(?:{FINDING}|normal|unremarkable|intact|increas|decreas|injur|alignment|aligned|maintained|preserved|"
+    r"free (?:air|gas)|suspicious|batter|coin\b)"
+)
 
 IRRELEVANT = _any(
     r"\b(?:electronically|digitally) (?:signed|verified|approved|authenticated)",
@@ -39,11 +43,11 @@ IRRELEVANT = _any(
     r"^(?:dictated|read) but not ",
     r"^(?:reported|reviewed|read|interpreted|checked|signed|prepared|dictated) (?:by|at|on|with)\b",
     r"^(?:report|dictation) (?:dictated|by|ends)|\bend of (?:the )?(?:report|dictation)",
-    r"\b(?:discussed|communicated|relayed|conveyed|called|telephoned|phoned|paged|d/w|notified|informed|alerted|"
-    r"reported)\b(?=.*\b(?:dr|doctor|phone|telephone|team|nurse|clinic|clinician|physician|parents?|mother|father|ed|"
-    r"er|emergency|department|ward|surgeon|registrar|resident|fellow|consultant|nicu|picu|icu|service|at \d|by|reg|"
-    r"sho|gp|\w*surgery|\w*surgical|ortho\w*|plastics|oncology|rheumatology|p(?:a?)ediatrics?|urology|gastro\w*|"
-    r"ent)\b)",
+    r"\b(?:discussed|communicated|relayed|conveyed|(?<!so-)(?<!so )called|telephoned|phoned|paged|d/w|notified|"
+    r"informed|alerted|reported)\b(?=.*\b(?:dr|doctor|phone|telephone|team|nurse|clinic|clinician|physician|parents?|"
+    r"mother|father|ed|er|emergency|department|ward|surgeon|registrar|resident|fellow|consultant|nicu|picu|icu|"
+    r"service|at \d|by|reg|sho|gp|\w*surgery|\w*surgical|ortho\w*|plastics|oncology|rheumatology|p(?:a?)ediatrics?|"
+    r"urology|gastro\w*|ent)\b)",
     r"^(?:[\w-]+ ){1,6}?(?:informed|notified|contacted|telephoned|phoned|rung|paged|bleeped|alerted|(?:made )?aware|"
     r"updated)(?: (?:of (?:the )?(?:above|result|finding)s?|of this|immediately|directly))?[ ,]*(?:(?:at|@|"
     r"on) )?(?:\d{1,2}[:.h]?\d{0,2} ?(?:h|hrs|hours|am|pm)?)?\.?$",
@@ -60,7 +64,7 @@ IRRELEVANT = _any(
     r"supervised|attest)\b",
     r"\bagree with the (?:above|findings|interpretation|report|resident)|\bteaching physician\b",
     r"\battending\b.*\b(?:review|agree)|\byours (?:sincerely|faithfully)\b",
-    r"\bthank(?:s| you)\b|\bkind regards\b|\bplease (?:do not hesitate|contact|call|note that)",
+    r"\bthank(?:s| you)\b|\bkind regards\b|\bplease (?:do not hesitate|contact|call)",
     r"\b(?:voice|speech) recognition|\btranscription error|\btypographical|\bdisclaimer\b|\bthis report (?:was|is|"
     r"has)\b",
     r"\b(?:study|examination|exam|evaluation|film|image|view|assessment|interpretation|radiograph|"
@@ -69,7 +73,7 @@ IRRELEVANT = _any(
     r"\b(?:image|film|technical|diagnostic|study) quality\b|\b(?:motion|patient motion|movement) (?:artefact|"
     r"artifact|blur)",
     r"\b(?:adequate|acceptable|satisfactory|good|suboptimal) (?:image |film |technical |diagnostic )?(?:quality|"
-    r"exposure|positioning)",
+    r"exposure|positioning(?! of))",
     r"^(?:technically )?(?:limited|suboptimal|adequate|inadequate|satisfactory) (?:study|examination|exam|film|view|"
     r"quality)s?\.?$",
     r"^(?:the )?(?:patient|child|pt)(?: is|'s)? (?:(?:mildly|slightly|somewhat|markedly) )?(?:rotated|uncooperative|"
@@ -79,7 +83,8 @@ IRRELEVANT = _any(
     r"\b(?:lead|gonad\w*) (?:shield|apron|protection)|\b(?:was|were|patient|gonads?) shield(?:ing|ed)\b|"
     r"\bpregnan\w+ (?:test|status)|\bconsent\b|\bchaperon",
     r"\bchild protection (?:team|service)|\bsafeguarding\b|\bsocial (?:work|service)",
-    r"^please\b|\b(?:in )?copied(?: in| to)?\.?$|\bopinion (?:desirable|advisable|valuable|sought|awaited)\b",
+    r"^please\b(?! note\b)|\b(?:in )?copied(?: in| to)?\.?$|\bopinion (?:desirable|advisable|valuable|sought|"
+    r"awaited)\b",
     r"^(?:signed|typed|reported|read|dictated|verified|approved) (?:electronically|remotely|digitally|off[- ]?site|"
     r"overnight)\b",
     r"^(?:findings )?(?:as|see) above\.?$|^(?:i have |there is )?(?:nothing|no) (?:further|else|more|"
@@ -92,8 +97,8 @@ IRRELEVANT = _any(
     r"suboptimal)(?: \w+){0,2}\.?$",
     r"^(?:the |overlying |an? )*(?:plaster\w*|cast|splint|back-?slab|collar|brace|jewell?ery|clothing|blankets?|"
     r"motion|movement|rotation|artefacts?|artifacts?|spinal board|trauma board|hair|braids)\b.{0,40}\b(?:obscur|"
-    r"degrad|limit|reduc|hinder|imped|overl)\w*(?:\W+\w+){0,4}?\W*(?:details?|assessment|evaluation|views?|"
-    r"interpretation|films?|images?|anatomy)?\.?$",
+    r"degrad|limit|hinder|imped|overl)\w*(?: \w+){0,4}? (?:details?|assessment|evaluation|views?|interpretation|"
+    r"films?|images?|anatomy)\.?$",
     r"\bimages? (?:are|were|was|is) (?:archived|stored|sent)|\b(?:pacs|accession|mrn|medical record number)\b|"
     r"\bpage \d+ of \d+",
 )
@@ -155,14 +160,15 @@ MADE = r"(?:obtained|acquired|performed|taken|submitted|provided|made|done|revie
 TECHNIQUE = _any(
     rf"\b(?:in|on) (?:{COUNT}|both|orthogonal) (?:orthogonal )?(?:planes?|projections?|views?)\b",
     rf"^(?:an? |the )?(?:{COUNT}[ -])?(?:(?:{VIEW})[,/ ]+(?:and |& |or )?)*{FILMS}\b",
-    rf"^(?:an? |the )?(?:{VIEW})(?:(?:,| and|/| &| or)+ ?(?:an? )?(?:{VIEW}))*,? (?:{FILMS}|of)\b",
+    rf"^(?:an? |the )?(?!rotation of)(?:{VIEW})(?:(?:,| and|/| &| or)+ ?(?:an? )?(?:{VIEW}))*,? (?:{FILMS}|of)\b",
     rf"\b{FILMS}\b.*\b(?:was|were|has been|have been|are|is)\b.{{0,30}}\b{MADE}\b",
     rf"\b(?:obtained|acquired|performed|taken|done)\b.*\b{FILMS}\b",
     rf"\b(?:examination|exam|study|imaging|investigation)s? (?:was|were|has been) (?:{MADE}|carried out|undertaken|"
     rf"conducted)\b",
     rf"\b{COUNT} {FILMS} (?:of|each|per)\b",
-    rf"^{VIEW}(?:(?:,| and|,? plus|/| &| or|\+)+ ?(?:an? )?{VIEW})+(?: only| each side)?\.?$",
-    rf"^(?:an? |the )?(?:{COUNT} )?(?:{VIEW}[,/]? (?:and |& )?)+(?:[\w-]+ ){{1,5}}?{FILMS}\b",
+    rf"^{VIEW}(?:(?:,| and| plus|/| &| or|\+)+ ?(?:an? )?{VIEW})+(?: only| each side)?\.?$",
+    rf"^(?!.*\b(?:on|in) (?:this|these|the|all)\b)(?:an? |the )?(?:{COUNT} )?(?!left|right|long|internal|external|"
+    rf"rotat)(?:{VIEW}[,/]? (?:and |& )?)+(?:[\w-]+ ){{1,5}}?{FILMS}\b",
     r"^(?:portable|standing|supine|erect|weight[- ]?bearing|cross[- ]?table|mobile|upright|prone)(?: (?:study|exam|"
     r"examination|only))?\.?$|^(?:limited |full |complete )?skeletal survey\b",
     rf"^(?:{VIEW} )?(?:[\w-]+ ){{0,3}}(?:in|on) (?:{COUNT}|both) (?:exposure|film|plate|cassette|image)s?\b",
@@ -176,7 +182,11 @@ RECORDS = r"(?:stud(?:y|ies)|films?|radiographs?|exams?|examinations?|images?|im
 COMPARES = _any(
     r"\b(?:reference|comparison) (?:is|was) made (?:to|with)\b|^(?:there (?:is|are) )?no (?:earlier|older)\b",
     rf"\b(?:no|none|nil|without|lack of) (?:relevant |recent |available |other |"
-    rf"\w+ of )?{OLDER}s?\b(?: \w+)? ?(?:{RECORDS})?",
+    rf"\w+ of )?{OLDER}s?(?: \w+)? {RECORDS}\b",
+    r"\b(?:no|nil|without) (?:relevant |recent |available |other )?(?:prior|previous|"
+    r"comparison)s?(?: for (?:direct )?comparison| available| to compare\w*| on (?:file|pacs|record)| here| at hand|"
+    r" to hand)?\.?$",
+    r"\bno (?:prior|previous|comparison)s?\b[,;]",
     rf"\b{OLDER} (?:\w+ )?{RECORDS}\b.{{0,30}}\b(?:not|un)\s?available|\bnot available for (?:direct )?comparison",
     r"\b(?:not|never) (?:been )?(?:previously|before) (?:been )?(?:imaged|x-?rayed|radiographed|filmed|examined)\b|"
     r"\bfirst (?:ever )?(?:film|study|x-?ray|radiograph|examination|imaging)s? (?:here|at this|with us|on (?:file|"
@@ -189,16 +199,21 @@ COMPARES = _any(
     rf"side by side with|against) (?:\w+ ){{0,3}}{RECORDS}\b",
     r"\bserves? (?:for|as) (?:the |a )?(?:comparison|reference|baseline)|\b(?:used|available|obtained|"
     r"reviewed) (?:for|in) comparison",
-    r"^(?:in )?comparison\b.{0,10}\b(?:is|was|made|none|with|to)\b|\bcomparison (?:is|was) (?:made|performed)",
-    r"^(?:when |as )?compared (?:with|to|against)\b|^reference (?:films?|stud(?:y|ies)|imaging)\b",
+    r"^(?:in )?comparison\b(?! (?:with|to) the (?:left|right|other|opposite|contralateral|normal)).{0,10}\b(?:is|was|"
+    r"made|none|with|to)\b|\bcomparison (?:is|was) (?:made|performed)",
+    r"^(?:when |as )?compared (?:with|to|against)\b(?! (?:the )?(?:left|right|other|opposite|contralateral|normal))|"
+    r"^reference (?:films?|stud(?:y|ies)|imaging)\b",
     r"^(?:on|in) the (?:prior|previous|earlier|last)\b",
     rf"^(?:the )?(?:prior|previous|earlier|last|most recent) (?:\w+ ){{0,3}}{RECORDS}\b.{{0,30}}(?:dated|of|from|on|"
     rf"\d)",
     r"^(?:none|nil|not available|no priors?)\.?$",
 )
 STILL_SHOWS = re.compile(
-    r",.*\b(?:is|are|has|have|there|no|with|shows?|remains?|unchanged|stable|again)\b|\b(?:has|have) (?:healed|"
-    r"improved|progressed|resolved|increased|decreased|changed)|\bshows?\b|\bis (?:no|unchanged|stable)",
+    r"\b(?:is|are|was|were) (?:now |again |slightly |much |clearly )?(?:larger|smaller|less|more|denser|clearer|"
+    r"wider|narrower|better|worse|increased|decreased|reduced|similar)\b|,.*\b(?:more|less|larger|smaller|new|denser|"
+    r"clearer|better|worse)\b|,.*\b(?:is|are|has|have|there|no|with|shows?|remains?|unchanged|stable|again)\b|"
+    r"\b(?:has|have) (?:healed|improved|progressed|resolved|increased|decreased|changed)|\bshows?\b|\bis (?:no|"
+    r"unchanged|stable)",
 )
 
 AGE = (
@@ -212,6 +227,7 @@ PERSON = (
 YEARS = (
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen)"
 )
+GROWN = r".*\b(?:bone|skeletal|radiographic|dental) age|.*\b(?:standard|greulich)\b"  # no age of the child's own
 HISTORY_CERTAIN = _any(
     r"^(?:to|for) (?:assess|evaluate|exclude|rule out|determine|check|confirm|look|establish|document)\b",
     r"^(?:rule out|r/o|query|evaluate|assess|exclude)\b|^clinical(?:ly)? (?:suspect\w*|suspicion|concern|question)",
@@ -225,7 +241,7 @@ HISTORY_CERTAIN = _any(
     rf"^(?:now |currently |approximately |about )?(?:\d+|{YEARS}|several|few|a few|a) (?:days?|weeks?|months?|years?|"
     rf"wks?|mths?|yrs?) "
     r"(?:following|after|post|since|from|s/p|status post|out (?:from|of)|into|on from)\b(?!.*\b(?:align|callus|union|"
-    r"unit|heal|position|maintain|unchanged|stable|satisfactory|there|no)\w*)",
+    r"unit|heal|position|maintain|unchanged|stable|satisfactory|there|no|periost|lucen|scler|widen|swell|effus)\w*)",
     r"\b(?:per|according to|as per) (?:the )?(?:father|mother|mum|mom|dad|parents?|patient|family|gp|notes|ems|"
     r"carers?|referr\w+|request|requisition|chart|school)\b",
     r"\b(?:fracture|surgery|operation|injury|\w+ectomy|\w+otomy|fixation|fusion|transplant\w*|diagnos\w+|nailing|"
@@ -242,17 +258,14 @@ HISTORY_CERTAIN = _any(
     r"swallowed|caught|stubbed|bent|rolled|collided|crashed|landed|kicked|dropped|started|stopped|takes|took|attends|"
     r"attended|returns|returned|feels|felt|heard|hurt|broke|lost)\b",
     r"\b(?:broke|fractured|injured|hurt|twisted|sprained|jammed|caught|trapped|banged|stubbed) (?:his|her|their)\b",
-    r"\b(?:previously|formerly) (?:had|sustained|broke|fractured|underwent|treated|operated)\b|\bunderwent\b",
-    r"\btreated (?:\w+ ){0,2}(?:in|with|by) (?:an? )?(?:\w+ )?(?:cast|plaster|spica|sling|splint|brace|traction|"
-    r"k-?wires?|orif|fixation|nails?|harness|pavlik|antibiotics)\b",
+    r"\b(?:previously|formerly) (?:had|sustained|broke|underwent)\b|\bunderwent\b",
     r"^(?:is|are|any|could|does|do|has|have|was|can|what|which|whether)\b.*\?\s*$|^(?:please )?comment on\b",
     r"^(?:born|delivered) (?:at|by|pre|in|after)|\bex-?prem\w*|\bweeks'? gestation",
-    r"^(?!.*fractur).*\b(?:following|after) (?:an? )?(?:\w+ )?(?:fall|injury|trauma|accident|collision)\b",
-    rf"^.{{0,12}}\b{YEARS}[- ](?:year|month|week|day)s?[- ]old\b|^.{{0,20}}\b(?:aged|age|at the age of) (?:\d|"
-    rf"{YEARS})",
-    rf"^.{{0,20}}{AGE}[,\s]*(?:-\s*)?(?:old )?(?:\w+ ){{0,2}}{PERSON}\b",
+    rf"^(?!{GROWN}).{{0,12}}\b{YEARS}[- ](?:year|month|week|day)s?[- ]old\b|^(?!{GROWN}).{{0,20}}\b(?:aged|age|"
+    rf"at the age of) (?:\d|{YEARS})",
+    rf"^(?!{GROWN}).{{0,20}}{AGE}[,\s]*(?:-\s*)?(?:old )?(?:\w+ ){{0,2}}{PERSON}\b",
     rf"^.{{0,12}}\b{PERSON}[,\s]+(?:is |of |aged |age )?(?:\(?{AGE})",
-    r"^.{0,12}\b(?:\d{1,2}|x{2,})[- ]?(?:yo|y/o|year[- ]old|month[- ]old|week[- ]old|day[- ]old)\b",
+    rf"^(?!{GROWN})" r".{0,12}\b(?:\d{1,2}|x{2,})[- ]?(?:yo|y/o|year[- ]old|month[- ]old|week[- ]old|day[- ]old)\b",
     r"^(?:clinical |known |past |prior |medical |surgical |family |remote |recent )*history\b|^(?:known )?(?:h/o|"
     r"hx of)\b",
     r"^(?:the )?(?:child|patient|pt|boy|girl|infant|baby|he|she)?\s*(?:presents|presented|presenting|complain\w*|c/o|"
@@ -269,9 +282,9 @@ HISTORY_LIKELY = _any(
     r"^(?:the )?(?:child|patient|pt|boy|girl|infant|baby|he|she|mother|father|mum|mom|parents?) (?:has|had|is|was|"
     r"will|reports?|reported|can't|noticed)\b",
     r"\b(?:foosh|rta|mva|mvc|nai)\b",
-    r"\b(?:fell|fall|fallen|injur\w+|trauma|accident|twist\w*|trip\w*|kick\w*|punch\w*|crush\w*|slip\w* (?:on|off|"
-    r"over|down|in)|jump\w*|collision|pedestrian|hit|struck|landed|tackled|assault\w*|football|soccer|rugby|"
-    r"trampoline|bike|bicycle|scooter|skate\w*|playground|sport\w*)\b",
+    r"\b(?:fell|fall|fallen(?!.fragment|.leaf)|injur\w+|trauma|accident|twist\w*|trip(?:s|ped|ping)?|kick\w*|"
+    r"punch\w*|crush(?:ed|ing)?(?! fracture)|slip\w* (?:on|off|over|down|in)|jump\w*|collision|pedestrian|hit|struck|"
+    r"landed|tackled|assault\w*|football|soccer|rugby|trampoline|bike|bicycle|scooter|skate\w*|playground|sport\w*)\b",
     r"\b(?:pain|painful|ache|aching|tender\w*|limp\w*|fever\w*|febrile|cough\w*|wheez\w*|vomit\w*|stridor|dyspn\w+|"
     r"sob|dysphagia|distress|bruis\w+|weight[- ]?bear\w*|refus\w+|unable|not (?:using|moving|walking|weight)|won't|"
     r"cannot|stiff\w*|weakness|irritab\w+|unwell|septic|sepsis|swallowed|ingest\w+)\b",
@@ -284,10 +297,12 @@ HISTORY_LIKELY = _any(
     r"anemi\w+|anaemi\w+|rash|wound|laceration|gait|puberty|menarche|menarchal|short stature|tall stature|bull(?:y|"
     r"ied)|wrestling|basketball|netball|gym\w*|dance\w*|ballet|hockey|cricket|judo|karate|horse|pony|swing|slide|"
     r"stairs?|sofa|bunk|cot|door|car|lorry|truck|bus)\b",
+    r"\btreated (?:\w+ ){0,2}(?:in|with|by) (?:an? )?(?:\w+ )?(?:cast|plaster|spica|sling|splint|brace|traction|"
+    r"k-?wires?|orif|fixation|nails?|harness|pavlik|antibiotics)\b|\bpreviously (?:fractured|treated|operated)\b",
+    r"\b(?:following|after) (?:an? )?(?:\w+ )?(?:fall|injury|trauma|accident|collision)\b",
     r"^\?|\?\s*$|\?\s?\w",
-    rf"^{AGE}|\b(?:girl|boy|toddler|baby|infant|newborn|neonate|ex-?prem\w*|premature)\b",
+    rf"^{AGE}|\b(?:girl|boy|toddler(?!'?s fracture)|baby|infant|newborn|neonate|ex-?prem\w*|premature)\b",
 )
-# A sentence that says what is seen, whatever it says of the child beside it.
 # Words that reports have of films and histories hardly ever.
 RADIOLOGIC = _any(
     r"\b(?:lucen|metaphys|physis|physeal|epiphys|apophys|diaphys|cortex|cortical|periosteal|trabecul|angulat|callus|"
@@ -303,8 +318,9 @@ OF_FILMS = _any(
     r"devices?\b|piercing|contusion|ha?ematoma|ha?emorrhag|articular|inflamm|muscle|soft tissue|fat plane|interosse|"
     r"regenerate|medullary|marrow|foreign|radio-?(?:opa|pa)que|metallic|variant|appearance|configuration|contour|"
     r"matrix|margin|interstitial|vascular|congest|scar|emphysem|copd|chole|lith|granulom|joint|shadow|artefact|"
-    r"artifact|patholog|abnormalit|union|non-?union|united|dysmorph|splint|cast\b|plaster|spica|in situ|rays?\b|"
-    r"short|long\b|longer|constellation|films?\b|radiograph|gas\b|air\b|fluid|gap\b|spac|epiphys|slip)\w*",
+    r"artifact|patholog|abnormalit|union|non-?union|united|dysmorph|splint|cast\b|plaster|spica|"
+    r"in (?:\w+ )?(?:position|alignment|situ)|rays?\b|short|long\b|longer|constellation|films?\b|radiograph|gas\b|"
+    r"air\b|fluid|gap\b|spac|epiphys|slip)\w*",
     r"\b\w{3,}(?:itis|oma|osis|megaly|physis|dysplasia|malacia|sclerosis|listhesis)\b",
     r"\d ?(?:mm|cm|deg|degrees|%|per ?cent)\b",
     r"^(?:this|these|those|it|they|both|here|none|nil|no|nothing|not|without|negative|ditto|same|similar|likewise|"
@@ -321,25 +337,35 @@ MODIFIERS = _any(
     r"satisfactor|smooth|regular|irregular|sharp|blunt|round|flat|dense|wide|narrow|thin|fus|open|clos|stage|score|"
     r"grade|type|sign|involv|disease|disorder|syndrome|process|shape|loss|side|level|image|status post|s/p)\w*",
 )
+# A sentence that says what is seen, whatever it says of the child beside it.
 STATES = _any(
     r"^(?!.*\b(?:symptom|clinical|presentation)).*\b(?:consistent|compatible|in keeping) with\b|\b(?:suspicious for|"
     r"suggestive of|suggesting)\b",
+    r"^(?:normal|unremarkable|clear)\b|\bnew since\b|\bchanges (?:of|in|at)\b|\bground[- ]glass\b|\bin situ\b|"
+    r"\bat the level of\b|\b(?:projected|projecting|lies|located) over\b|\b(?:lungs?|heart|bones?|joints?|"
+    r"chest)\b.{0,12}\b(?:clear|normal|intact)\b|\bin (?:good|satisfactory|unchanged|anatomic\w*|"
+    r"near[- ]anatomic\w*) (?:position|alignment|reduction)\b|\bcallus\b|\b(?:plate|screw|nail|wire|pin|rod|hardware|"
+    r"metalwork)s?\b.{0,20}\b(?:removed|in place|intact|bent|broken|backed)\b",
+    r"\b(?:salter|lisfranc|physeal|joint|ligament\w*|tendon|plate|syndesmo\w*|avulsion|"
+    r"maisonneuve)\W(?:\w+\W){0,3}?injur|\bno (?:\w+ ){0,2}injury (?:to|of)\b|\b(?:necrosis|zebra lines?)\b|"
+    r"\binjury only\b|\b(?:has|have) (?:now )?(?:united|healed|fused|resolved|improved)\b|\bremoved\b",
     r"\bpost-?\s?(?:operative|surgical|traumatic) (?:change|appearance|deformity|state)s?\b",
     r"\b(?:bones?|lungs?|heart|physes|cortex|cortices|soft tissues?)\b.{0,20}\b(?:is|are|appears?|looks?)\b",
     r"\b(?:is|are|was|were|appears?|looks?|remains?) (?:\w+ly )?(?:flattened|fragmented|sclerotic|dense|widened|"
     r"narrowed|irregular|swollen|enlarged|elongated|shortened|bowed|angulated|expanded|thickened|eroded|collapsed|"
-    r"healed|united|fused|ossified)\b|\bthere (?:is|are|has|was|were)\b|\b(?:is|are|was|were) (?:seen|noted|"
-    r"identified|demonstrated|visuali[sz]ed|present|intact|normal|unremarkable|clear|aligned|displaced|preserved|"
-    r"suspected|questioned|suggested|possible|likely)\b",
+    r"healed|united|fused|ossified|congruent|located|enlocated|reduced|small|large)\b|\bthere (?:is|are|has|was|"
+    r"were)\b|\b(?:is|are|was|were) (?:seen|noted|identified|demonstrated|visuali[sz]ed|present|intact|normal|"
+    r"unremarkable|clear|aligned|displaced|preserved|suspected|questioned|suggested|possible|likely)\b",
     r"\b(?:bony|inflammatory|erosive|arthritic|osseous) changes?\b|\b(?:show\w*|demonstrat\w+|reveal\w*|excluded)\b",
     r"^no\b(?! (?:trauma|known|history|injury|fever|pain))|\bno (?:acute|evidence|bony|osseous|fracture|focal|"
     r"definite|radiographic|displaced|dislocation|significant|joint|soft)\b|\bwithin normal limits\b|"
     r"\bunremarkable\b|\bintact\b",
     r"\b(?:subtle|mild|minor|moderate|marked|significant|large|obvious|definite|tiny|extensive|"
     r"severe)\b.{0,30}\b(?:fracture|effusion|swelling|erosion|narrowing|change|opacit|consolid)",
-    r"\b(?:undisplaced|nondisplaced|non-displaced|displaced|transverse|oblique|spiral|buckle|greenstick|"
-    r"salter\W?harris|healing|comminuted|impacted|supracondylar|midshaft|mid-shaft|diaphyseal|"
+    r"\b(?:undisplaced|nondisplaced|non-displaced|displaced|transverse|oblique|spiral|buckle|greenstick|linear|"
+    r"depressed|tuft|crush|burst|wedge|compression|avulsion|stress|toddler'?s|tripod|triplane|tillaux|torus|hairline|"
+    r"pathological|salter\W?harris|healing|comminuted|impacted|supracondylar|midshaft|mid-shaft|diaphyseal|"
     r"metaphyseal)\b.{0,40}\bfracture",
 )
-SHOWN = re.compile(r"\b(?:show(?:s|ed|ing|n)?|demonstrat\w+|reveal\w*)\b")
+SHOWN = re.compile(r"(?<!to )\b(?:show(?:s|ed|ing|n)?|demonstrat\w+|reveal\w*|confirm(?:s|ed)?|excludes?)\b")
 WISHED = re.compile(r"\b(?:recommend|advis|suggest|should|would|could|may|consider)")

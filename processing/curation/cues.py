@@ -1,5 +1,7 @@
 """Whether a sentence speaks of no film: history, comparison, technique, advice, the office."""
 
+import re
+
 from .cue_words import (
     ASKS_FIRST,
     COMPARES,
@@ -23,15 +25,21 @@ from .cue_words import (
 from .lexicon import mentions, tokens
 from .schema import Reason
 
+CLAUSES = re.compile(r"[,;:] |\s(?:but|although|though|and)\s")
+CONCEDES = re.compile(r"(?:although|though|despite|even though|while)\b")
+HEALED = re.compile(r"\b(?:heal|unit)ed\b")
+
 
 def reason_of(text: str, *, headed: bool, seen: bool) -> Reason | None:
     """Why a sentence under no telling heading speaks of no film, or None where it may.
 
     `headed`: it stands below findings or an impression, or says itself of which part it speaks. `seen`: something
-    above spoke of the films; before that, and where it shows nothing itself, a word of complaint is enough.
+    above spoke of the films; before that, and where it shows nothing itself, a word of complaint is enough, and so is
+    saying nothing that reports say of films.
     """
     low = text.lower()
-    if IRRELEVANT.search(low) or _recommends(low):
+    office = IRRELEVANT.search(low)
+    if (office and not _tells_beside(low, office)) or _recommends(low):
         return "irrelevant"
     shows = SHOWS.search(low) is not None
     if COMPARES.search(low) and not (shows and STILL_SHOWS.search(low)):
@@ -73,9 +81,29 @@ def _recommends(low: str) -> bool:
     cue = RECOMMENDS.search(low)
     if cue is None or (SHOWN.search(low) and not WISHED.search(low)):
         return False
-    if ASKS_FIRST.match(low) is not None:
-        return True
-    if PATHOLOGY.search(low, 0, cue.start()):
+    told = low[: cue.start()]
+    if (shown := SHOWN.search(told)) and PATHOLOGY.search(told, shown.end()):
         return False
-    told, comma, _ = low[: cue.start()].partition(",")  # "Suspected NEC, surgical consult advised"
-    return not (comma and mentions(told, tokens(told)))
+    if ASKS_FIRST.match(low) is not None:  # "Repeat views: the fracture has healed"
+        tells = not WISHED.search(low) and PATHOLOGY.search(low, cue.end())
+        return not (tells and (":" in low or RADIOLOGIC.search(low) or HEALED.search(low)))
+    if PATHOLOGY.search(told):
+        return False
+    first = told.partition(",")[0] if "," in told else told if cue[0] in ("is suggested", "are suggested") else ""
+    return not (first and mentions(first, tokens(first)))  # "Suspected NEC, surgical consult advised"
+
+
+def _tells_beside(low: str, office: re.Match[str]) -> bool:
+    """Whether another clause tells a finding: "tension pneumothorax, discussed with ..."."""
+    if CONCEDES.match(low) and PATHOLOGY.search(low) and mentions(low, tokens(low)):
+        return True
+    at = 0
+    for cut in [*CLAUSES.finditer(low), None]:
+        end = cut.start() if cut else len(low)
+        clause = low[at:end]
+        beside = end <= office.start() or at >= office.end()
+        tells = beside and PATHOLOGY.search(clause) and not IRRELEVANT.search(clause)
+        if tells and (clause.startswith(("no ", "there is")) or mentions(clause, tokens(clause))):
+            return True
+        at = cut.end() if cut else end
+    return False

@@ -95,7 +95,7 @@ def mentions(text: str, words: list[Token]) -> list[Mention]:
     at = 0
     while at < len(words):
         last, entry = _longest(table.root, words, at)
-        if entry is not None and words[at].word in ENDS and _of_a_bone(words, at, last, found):
+        if entry is not None and words[at].word in ENDS and _of_a_bone(text, words, at, last, found):
             entry = None
         if entry is None:
             level = _level(text, words, at)
@@ -224,11 +224,13 @@ def _level(text: str, words: list[Token], at: int) -> Mention | None:
     return Mention(_level_entry(letter), at, at + 1, level=True)
 
 
-def _of_a_bone(words: list[Token], at: int, last: int, found: list[Mention]) -> bool:
-    """ "The fifth metacarpal neck" and "the head of the fibula" are no neck and no head."""
+def _of_a_bone(text: str, words: list[Token], at: int, last: int, found: list[Mention]) -> bool:
+    """ "The fifth metacarpal neck" and "the head of the fibula" are no neck and no head; "chest, neck" is."""
     if last > at:
         return False
-    return bool(found and found[-1].last == at - 1) or (last + 1 < len(words) and words[last + 1].word == "of")
+    if last + 1 < len(words) and words[last + 1].word == "of":
+        return True
+    return bool(found and found[-1].last == at - 1 and text[words[at - 1].end : words[at].start].isspace())
 
 
 @cache

@@ -5,13 +5,16 @@ import html
 import json
 import re
 import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from curation_scores import BY_OTHERS, Counts, marked, marked_studies, phantom_study, score
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pedclip.configuration.configuration_pedclip import BODY_PARTS
 from pedclip.processing.curation.parts import filmed_parts
 from pedclip.processing.curation.rules import RuleEngine, assign_by_rules
 from pedclip.processing.curation.schema import FilmedPart, Study, checked, text_of
@@ -79,6 +82,40 @@ def test_reports_by_others_come_out(half, studies, floor, leaks):
     assert len(found) == studies
     assert counts.f1 > floor
     assert counts.leaked <= leaks < counts.history
+
+
+STAY = yaml.safe_load(Path(__file__).with_name("findings_that_stay.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("text", STAY["below_findings"])
+def test_a_finding_stays_beside_a_word_of_history_or_of_the_office(text):
+    assert reasons(f"FINDINGS: {text}", *BODY_PARTS) == {}
+
+
+@pytest.mark.parametrize("text", STAY["first"])
+def test_a_finding_stays_at_the_beginning_of_a_report(text):
+    assert reasons(text, *BODY_PARTS) == {}
+
+
+def test_a_long_list_of_views_ends():
+    report = "AP" + ", plus" * 40 + " x"  # a pattern that takes it in two ways would take years
+    assert reasons(report, "chest") == {report: "history"}
+
+
+@pytest.mark.parametrize(
+    ("report", "names", "truth"),
+    [
+        ("Chest, neck: no radiopaque foreign body.", ("chest", "cervical spine"), {"chest", "cervical spine"}),
+        ("Fracture of the radial shaft. Overall alignment is near anatomic.", ("forearm", "elbow"), {"forearm"}),
+        ("5th MC neck fx, 35 deg volar tilt.", ("hand", "cervical spine"), {"hand"}),
+        ("Subungual exostosis.", ("left foot", "left knee"), {"left foot"}),
+        ("Wedging of T6.", ("cervical spine", "thoracic spine"), {"thoracic spine"}),
+    ],
+)
+def test_the_last_sentence_goes_where_it_belongs(report, names, truth):
+    sentences = split(report)
+    answer = assign_by_rules(study_of(report, *names), sentences)
+    assert {name for name, numbers in answer.of_part.items() if sentences[-1].number in numbers} == truth
 
 
 def test_the_phantom_s_reports_come_out():
