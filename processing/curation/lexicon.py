@@ -91,7 +91,7 @@ def tokens(text: str) -> list[Token]:
 def mentions(text: str, words: list[Token]) -> list[Mention]:
     """Every place that names anatomy, the longest entry first, none within another."""
     table = lexicon()
-    found = []
+    found: list[Mention] = []
     at = 0
     while at < len(words):
         last, entry = _longest(table.root, words, at)
