@@ -52,7 +52,7 @@ fix: $(STAMP)  ## Format, and mend what ruff can mend
 	$(RUFF) check --fix .
 	$(RUFF) format .
 
-xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, write runs/xr/ (under 40 minutes on 2 cores)
+xr: $(STAMP)  ## Train on the real radiographs of ../shared/data/xr, evaluate, write runs/xr/ (about 45 minutes on 2 cores)
 # Stretched and padded images side by side, a thread each: at this size a second thread on one run saves a fifth, not half.
 	@mkdir -p runs/xr/padded
 	@OMP_NUM_THREADS=1 $(PY) train.py configuration/recipes/xr.yaml --output runs/xr/padded \
