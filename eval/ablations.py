@@ -13,7 +13,6 @@ import dataclasses
 import json
 import logging
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,11 @@ from ..processing.phantom.folder import write_folder
 from .ablation_design import Design, load_design
 from .ablation_runs import FILMS, films_of_part, run_one
 from .ablation_statistics import summary
-from .experiment import AT_ONCE, arguments_of, remember, run_at_once, write_json
+from .experiment import AT_ONCE, arguments_of, remember, run_at_once, spending, spent, write_json
 from .statistics import RESAMPLES
 from .tasks import provenance
 
 DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "ablation_design.yaml"
-SECONDS = "seconds.txt"  # of each command that had runs to do, films and evaluation included
 NOTE = (
     "Phantom films are generated from geometric solids. These numbers compare small models on them under one budget; "
     "they say nothing about medicine."
@@ -38,17 +36,11 @@ NOTE = (
 def ablate(design: Design, out: Path) -> dict[str, Any]:
     """Runs what is not finished and returns the whole result, which stands in OUT/results.json too."""
     remember(design.to_dict(), out)
-    pending = [run for run in design.runs() if not (out / run.name / "result.json").is_file()]
-    began = time.monotonic()
-    try:
+    with spending(out, design.runs()):
         write_folder(out / FILMS, design.films)
         for part in design.parts:
             films_of_part(out, part)  # before two runs could make the same one
         results = run_all(design, out)
-    finally:
-        if pending:  # a command that finds all runs finished tells nothing of how long they take
-            with (out / SECONDS).open("a", encoding="utf-8") as spent:
-                spent.write(f"{time.monotonic() - began:.1f}\n")
 
     data = dataclasses.replace(design.training().data, path=str(out / FILMS))
     test = read_folder(data, split="test", need_caption=False)
@@ -66,7 +58,7 @@ def ablate(design: Design, out: Path) -> dict[str, Any]:
             "test_patients": len(set(patients)),
         },
         "runs": [{key: value for key, value in one.items() if key != "predictions"} for one in results],
-        "seconds": round(sum(map(float, (out / SECONDS).read_text(encoding="utf-8").split())), 1),
+        "seconds": spent(out),
         "at_once": AT_ONCE,
         "design": design.to_dict(),
         **provenance(test, 0, RESAMPLES),

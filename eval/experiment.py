@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Lock
@@ -27,6 +29,7 @@ from .prompts import question_file
 EVALUATION = Lock()  # models are opened one at a time: transformers changes global state meanwhile
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 AT_ONCE = 2  # runs, a thread each
+SECONDS = "seconds.txt"  # of each command that had runs to do, films and evaluation included
 
 
 def arguments_of(
@@ -99,6 +102,24 @@ def film_settings(values: Mapping[str, Any], name: str) -> FolderSettings:
         return FolderSettings(clinic=Clinic(**clinic), splits=SplitsConfig(**films.pop("splits")), **films)
     except TypeError as error:  # a key that the dataclass does not have
         raise ValueError(f"{name}, films: {error}") from error
+
+
+@contextmanager
+def spending(out: Path, jobs: Sequence["Job"]) -> Iterator[None]:
+    """Adds the seconds within to OUT/seconds.txt; not where all jobs are finished, which tells nothing of their time."""
+    pending = [job for job in jobs if not (out / job.name / "result.json").is_file()]
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        if pending:
+            with (out / SECONDS).open("a", encoding="utf-8") as file:
+                file.write(f"{time.monotonic() - began:.1f}\n")
+
+
+def spent(out: Path) -> float:
+    """Seconds of all commands that had runs to do."""
+    return round(sum(map(float, (out / SECONDS).read_text(encoding="utf-8").split())), 1)
 
 
 def train_as_process(recipe: Path, changed: Mapping[str, Any], folder: Path) -> None:

@@ -14,7 +14,6 @@ import dataclasses
 import json
 import logging
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,17 @@ from ..configuration.data import DataConfig
 from ..processing.data.samples import read_samples
 from ..processing.phantom.volume_folder import write_slices, write_volumes
 from .embeddings import load_model
-from .experiment import AT_ONCE, EVALUATION, arguments_of, remember, run_at_once, train_as_process, write_json
+from .experiment import (
+    AT_ONCE,
+    EVALUATION,
+    arguments_of,
+    remember,
+    run_at_once,
+    spending,
+    spent,
+    train_as_process,
+    write_json,
+)
 from .statistics import RESAMPLES
 from .tasks import provenance
 from .volume import MIN_IMAGES, answers, chances, compare, embed_splits
@@ -31,7 +40,6 @@ from .volume_design import TOWER, Design, Run, load_design
 
 DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "volume_design.yaml"
 SLICES, VOLUMES = "slices", "volumes"
-SECONDS = "seconds.txt"  # of each command that had runs to do, volumes and evaluation included
 NOTE = (
     "Phantom volumes are generated from geometric solids. These numbers compare small models on them under one "
     "budget; they say nothing about medicine."
@@ -41,17 +49,10 @@ NOTE = (
 def compare_poolings(design: Design, out: Path) -> dict[str, Any]:
     """Runs what is not finished and returns the whole result, which stands in OUT/results.json too."""
     remember(design.to_dict(), out)
-    runs = [*design.towers(), *design.adapters()]
-    pending = [run for run in runs if not (out / run.name / "result.json").is_file()]
-    began = time.monotonic()
-    try:
+    with spending(out, [*design.towers(), *design.adapters()]):
         write_slices(out / SLICES, design.volumes)
         write_volumes(out / VOLUMES, design.volumes)
         results = run_all(design, out)
-    finally:
-        if pending:  # a command that finds all runs finished tells nothing of how long they take
-            with (out / SECONDS).open("a", encoding="utf-8") as spent:
-                spent.write(f"{time.monotonic() - began:.1f}\n")
 
     test = read_samples(data_of(design, design.adapters()[0], out), split="test", need_caption=False)
     slices = read_samples(data_of(design, design.towers()[0], out), split="test", need_caption=False)
@@ -66,7 +67,7 @@ def compare_poolings(design: Design, out: Path) -> dict[str, Any]:
         "volumes": counts(out / VOLUMES),
         SLICES: counts(out / SLICES),
         "runs": [{key: value for key, value in one.items() if key != "answers"} for one in results],
-        "seconds": round(sum(map(float, (out / SECONDS).read_text(encoding="utf-8").split())), 1),
+        "seconds": spent(out),
         "at_once": AT_ONCE,
         "design": design.to_dict(),
         **provenance(test, 0, RESAMPLES),

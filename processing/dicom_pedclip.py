@@ -11,9 +11,9 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", DEFLATED}
 LONG_FORMS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}  # PS3.5 7.1.2
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 NEEDS = 'pip install "pydicom>=3.0.1" "pylibjpeg[all]"'
+Read = TypeVar("Read")
 
 
 class UnreadableImageError(ValueError):
@@ -99,8 +100,13 @@ def read_dataset(content: bytes) -> "pydicom.Dataset":
 
 def radiograph_of(dataset: "pydicom.Dataset") -> Radiograph:
     """The single frame of a data set as displayed pixels."""
+    return guarded(_displayed, dataset)
+
+
+def guarded(read: Callable[..., Read], *arguments: Any) -> Read:
+    """What `read` gives; everything that pydicom and its decoders raise on damaged files is one error."""
     try:
-        return _displayed(dataset)
+        return read(*arguments)
     except (UnreadableImageError, ImportError, KeyboardInterrupt, SystemExit):
         raise
     except MemoryError as error:

@@ -14,13 +14,13 @@ import numpy as np
 from .dicom_pedclip import (
     UnreadableImageError,
     first_number,
+    guarded,
     is_dicom,
     look_up,
     meant_values,
     read_dataset,
     read_header,
     refuse_large,
-    said,
     stored_values,
     stream_size,
 )
@@ -92,7 +92,7 @@ def read_series(source: str | os.PathLike | Sequence[str | os.PathLike], allow_g
 
     def values(number: int) -> np.ndarray:
         dataset = read_dataset(file_content(paths[number]))
-        found = _guarded(_slice_values, dataset, None)
+        found = guarded(_slice_values, dataset, None)
         if found.shape != size:
             raise UnreadableImageError(f"{paths[number].name} changed while it was read")
         return found
@@ -105,7 +105,7 @@ def read_dicom_stack(content: bytes, allow_gaps: bool = False) -> Stack | None:
 
     None for an image that does not say where in the patient it lies: a radiograph.
     """
-    return _guarded(_stack_of, read_dataset(content), allow_gaps)
+    return guarded(_stack_of, read_dataset(content), allow_gaps)
 
 
 def refuse_loose_slices(paths: Sequence[str | os.PathLike]) -> None:
@@ -113,8 +113,8 @@ def refuse_loose_slices(paths: Sequence[str | os.PathLike]) -> None:
     seen: dict[str, str] = {}
     for path in map(Path, paths):
         if path.is_file() and _looks_like_dicom(path):
-            header = _guarded(read_header, path, ["SeriesInstanceUID", "ImagePositionPatient"])
-            series = str(_guarded(header.get, "SeriesInstanceUID") or path)
+            header = guarded(read_header, path, ["SeriesInstanceUID", "ImagePositionPatient"])
+            series = str(guarded(header.get, "SeriesInstanceUID") or path)
             if "ImagePositionPatient" not in header:  # a radiograph
                 continue
             if series in seen:
@@ -135,7 +135,7 @@ def _stack_of(dataset: Any, allow_gaps: bool) -> Stack | None:
     along = np.array([float(_normal(directions.reshape(2, 3)) @ place)])
     modality = str(dataset.get("Modality", "")).strip().upper()
     return Stack(
-        lambda number: _guarded(_slice_values, dataset, None), along, _units(modality), photometric == "MONOCHROME1"
+        lambda number: guarded(_slice_values, dataset, None), along, _units(modality), photometric == "MONOCHROME1"
     )
 
 
@@ -183,7 +183,7 @@ def _frames(dataset: Any, allow_gaps: bool) -> Stack:
 
     def values(number: int) -> np.ndarray:
         frame = int(order[number])
-        return _guarded(_slice_values, dataset, frame, group(frame, "PixelValueTransformationSequence"))
+        return guarded(_slice_values, dataset, frame, group(frame, "PixelValueTransformationSequence"))
 
     modality = str(dataset.get("Modality", "")).strip().upper()
     return Stack(values, along[order], _units(modality), photometric == "MONOCHROME1")
@@ -223,7 +223,7 @@ def _looks_like_dicom(path: Path) -> bool:
 
 def _header(path: Path) -> _Header | None:
     """None for the index of a disc."""
-    return _guarded(_header_of, path, read_header(path, TAGS))
+    return guarded(_header_of, path, read_header(path, TAGS))
 
 
 def _header_of(path: Path, dataset: Any) -> _Header | None:
@@ -373,15 +373,3 @@ def _refuse_other_frame_size(dataset: Any, frame: int, rows: int, columns: int) 
         raise UnreadableImageError(
             f"the DICOM file says {columns} x {rows} pixels and its stream {size[0]} x {size[1]}"
         )
-
-
-def _guarded(read: Any, *arguments: Any) -> Any:
-    """Everything that pydicom and its decoders raise on damaged files, as one error."""
-    try:
-        return read(*arguments)
-    except (UnreadableImageError, ImportError, KeyboardInterrupt, SystemExit):
-        raise
-    except MemoryError as error:
-        raise UnreadableImageError("the DICOM image takes more memory than there is") from error
-    except BaseException as error:  # the panic of a decoder written in Rust is no Exception
-        raise UnreadableImageError(f"the DICOM file's image is broken: {said(error)}") from error

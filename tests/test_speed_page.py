@@ -34,6 +34,9 @@ def test_the_tables_are_those_of_the_results(speed_page):
 def test_the_page_of_volumes_says_what_they_cost(speed_page):
     page = (ROOT / "docs/volume.md").read_text(encoding="utf-8")
     assert between_marks(page, *speed_page.VOLUME, speed_page.volume_lines()) == page
+    held = json.loads((speed_page.RESULTS / "volume.json").read_text(encoding="utf-8"))["memory"]["peak_gib"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"512 slices embeds in {held['slice attention']:.1f} GiB" in readme.replace("\n", " ")
 
 
 def test_a_missed_goal_of_volumes_is_said(speed_page, monkeypatch, tmp_path):

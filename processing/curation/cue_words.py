@@ -63,8 +63,8 @@ IRRELEVANT = _any(
     r"\b(?:i|we),? (?:have |has )?(?:the )?(?:personally|attending)|\bi (?:have )?(?:reviewed|agree|concur|"
     r"supervised|attest)\b",
     r"\bagree with the (?:above|findings|interpretation|report|resident)|\bteaching physician\b",
-    r"\battending\b.*\b(?:review|agree)|\byours (?:sincerely|faithfully)\b",
-    r"\bthank(?:s| you)\b|\bkind regards\b|\bplease (?:do not hesitate|contact|call)",
+    r"\battending\b.*\b(?:review|agree)",
+    r"\bthank(?:s| you)\b|\bplease (?:do not hesitate|contact|call)",
     r"\b(?:voice|speech) recognition|\btranscription error|\btypographical|\bdisclaimer\b|\bthis report (?:was|is|"
     r"has)\b",
     r"\b(?:study|examination|exam|evaluation|film|image|view|assessment|interpretation|radiograph|"
@@ -83,13 +83,13 @@ IRRELEVANT = _any(
     r"\b(?:lead|gonad\w*) (?:shield|apron|protection)|\b(?:was|were|patient|gonads?) shield(?:ing|ed)\b|"
     r"\bpregnan\w+ (?:test|status)|\bconsent\b|\bchaperon",
     r"\bchild protection (?:team|service)|\bsafeguarding\b|\bsocial (?:work|service)",
-    r"^please\b(?! note\b)|\b(?:in )?copied(?: in| to)?\.?$|\bopinion (?:desirable|advisable|valuable|sought|"
-    r"awaited)\b",
+    r"^please\b(?! (?:note|assess|evaluate|exclude|rule|check|comment)\b)|\b(?:in )?copied(?: in| to)?\.?$|"
+    r"\bopinion (?:desirable|advisable|valuable|sought|awaited)\b",
     r"^(?:signed|typed|reported|read|dictated|verified|approved) (?:electronically|remotely|digitally|off[- ]?site|"
     r"overnight)\b",
     r"^(?:findings )?(?:as|see) above\.?$|^(?:i have |there is )?(?:nothing|no) (?:further|else|more|"
     r"other) (?:comments?|to add|to say)",
-    r"\b(?:happy to (?:discuss|review)|let (?:me|us) know|many thanks|best wishes)\b|^(?:cheers|best|kr|br|rgds)\W*$",
+    r"\b(?:happy to (?:discuss|review)|let (?:me|us) know)\b|^(?:cheers|best|kr|br|rgds)\W*$",
     r"^(?:the |this |these |a )*(?:film|image|study|view|radiograph|projection|exam|examination)s? (?:is|"
     r"are) (?:\w+ ){0,2}(?:rotated|under-?exposed|over-?exposed|under-?penetrated|over-?penetrated|suboptimal|"
     r"limited|degraded|blurred|of (?:poor|good|limited|adequate|diagnostic))",
@@ -109,8 +109,8 @@ STUDY = (
 )
 RECOMMENDS = _any(
     r"\b(?:recommend|advis|advocat)\w*",
-    r"\b(?:clinical|clinically) correlat|\bcorrelat\w+ (?:clinically|with (?:clinical|exam|history|the clinical|"
-    r"physical|site|point))|\bcorrelation (?:is |with )?(?:clinical|recommend|advis|suggest|need)|^correlat",
+    r"\b(?:clinical|clinically) correlat|(?<!after )\bcorrelat\w+ (?:clinically|with\b)|\bcorrelation (?:is |"
+    r"with )?(?:clinical|recommend|advis|suggest|need)|^correlat",
     r"\b(?:would|may|might|can|could|should) be (?:suggested|considered|helpful|useful|warranted|indicated|required|"
     r"needed|appropriate|beneficial|of value|obtained|performed)\b",
     r"\b(?:is|are) (?:suggested|warranted|required|needed)\b|\b(?:is|are) (?:indicated|helpful|considered|"
@@ -132,7 +132,7 @@ RECOMMENDS = _any(
     r"\b(?:mri|ct|ultrasound|us|views?)\b.{0,20}\b(?:would|may|can|could|will) (?:help|characteri[sz]e|clarify|"
     r"further|better|assess|delineate|define|add)",
     r"\bneeds? (?:\w+ ){0,3}(?:review|referral|imaging|input|follow[- ]?up|assessment|films?|mri|ct)\b",
-    r"\bto correlate\b|\bcorrelat\w+ with\b",
+    r"\bto correlate\b",
     r"\bif (?:there is )?(?:clinical(?:ly)?|symptoms?|pain|concern|suspicion|indicated)\b.{0,80}\b(?:ct|mri|"
     r"radiograph|imaging|film|x-?ray|view)",
 )
@@ -201,6 +201,7 @@ COMPARES = _any(
     r"reviewed) (?:for|in) comparison",
     r"^(?:in )?comparison\b(?! (?:with|to) the (?:left|right|other|opposite|contralateral|normal)).{0,10}\b(?:is|was|"
     r"made|none|with|to)\b|\bcomparison (?:is|was) (?:made|performed)",
+    r"^no comparisons?\b",
     r"^(?:when |as )?compared (?:with|to|against)\b(?! (?:the )?(?:left|right|other|opposite|contralateral|normal))|"
     r"^reference (?:films?|stud(?:y|ies)|imaging)\b",
     r"^(?:on|in) the (?:prior|previous|earlier|last)\b",
@@ -231,13 +232,11 @@ GROWN = r".*\b(?:bone|skeletal|radiographic|dental) age|.*\b(?:standard|greulich
 HISTORY_CERTAIN = _any(
     r"^(?:to|for) (?:assess|evaluate|exclude|rule out|determine|check|confirm|look|establish|document)\b",
     r"^(?:rule out|r/o|query|evaluate|assess|exclude)\b|^clinical(?:ly)? (?:suspect\w*|suspicion|concern|question)",
-    r"\b(?:on|taking|receiving|under (?:treatment|therapy) with|treated with) (?:\w+ )?(?:methotrexate|steroids?|"
-    r"biologics?|bisphosphonates?|antibiotics?|chemotherapy|growth hormone)\b",
-    r"^(?:he|she) (?:is|was|has|had|will)\b|^(?:has|had) (?:been|worn)\b",
-    r"\b(?:on|taking|receiving|started|commenced|given|under|treated with) (?:\w+ ){0,2}(?:pamidronate|zoledron\w+|"
-    r"infliximab|adalimumab|etanercept|tocilizumab|insulin|warfarin|heparin|vitamin d|burosumab|hydroxyurea|"
-    r"predniso\w+|dexamethasone|ibuprofen|naproxen|cpap|dialysis|tpn|chemo|radiotherapy|enzyme replacement|"
-    r"levothyroxine)\b",
+    r"^(?:has|had) (?:been|worn)\b",
+    r"\b(?:on|taking|receiving|started|commenced|given|under|treated with) (?:\w+ ){0,2}(?:methotrexate|steroids?|"
+    r"biologics?|bisphosphonates?|antibiotics?|chemotherapy|growth hormone|pamidronate|zoledron\w+|infliximab|"
+    r"adalimumab|etanercept|tocilizumab|insulin|warfarin|heparin|vitamin d|burosumab|hydroxyurea|predniso\w+|"
+    r"dexamethasone|ibuprofen|naproxen|cpap|dialysis|tpn|chemo|radiotherapy|enzyme replacement|levothyroxine)\b",
     rf"^(?:now |currently |approximately |about )?(?:\d+|{YEARS}|several|few|a few|a) (?:days?|weeks?|months?|years?|"
     rf"wks?|mths?|yrs?) "
     r"(?:following|after|post|since|from|s/p|status post|out (?:from|of)|into|on from)\b(?!.*\b(?:align|callus|union|"
@@ -250,7 +249,7 @@ HISTORY_CERTAIN = _any(
     r"^(?:the |her |his |their )?(?:mother|father|mum|mom|dad|parents?|family|carers?|grand\w+|teacher|school|coach|"
     r"nursery)\b.{0,25}\b(?:found|finds|says?|said|saw|sees|noticed?|notes|heard|reports?|reported|thinks?|thought|"
     r"witnessed|describes?|states?|worried|concerned|gives?|gave|brought|den(?:y|ies|ied))\b",
-    r"^(?:he|she|they) (?:\w+ed|\w+s|can|cannot|can't|won't|fell|hit|got|came|went|could|would|broke|lost)\b",
+    r"^(?:he|she|they) (?:\w+ed|\w+s|had|will|can|cannot|can't|won't|fell|hit|got|came|went|could|would|broke|lost)\b",
     r"^(?:his|her|their) (?:pain|symptoms?|mother|father|parents?|gait|fever|cough|limp|siblings?|brother|sister|"
     r"family)\b",
     r"^(?:the |this )?(?:child|patient|pt|boy|girl|infant|baby|toddler|teenager|adolescent|youngster|player|gymnast|"
@@ -319,8 +318,8 @@ OF_FILMS = _any(
     r"regenerate|medullary|marrow|foreign|radio-?(?:opa|pa)que|metallic|variant|appearance|configuration|contour|"
     r"matrix|margin|interstitial|vascular|congest|scar|emphysem|copd|chole|lith|granulom|joint|shadow|artefact|"
     r"artifact|patholog|abnormalit|union|non-?union|united|dysmorph|splint|cast\b|plaster|spica|"
-    r"in (?:\w+ )?(?:position|alignment|situ)|rays?\b|short|long\b|longer|constellation|films?\b|radiograph|gas\b|"
-    r"air\b|fluid|gap\b|spac|epiphys|slip)\w*",
+    r"in (?:\w+ )?(?:position|alignment|situ)|rays?\b|short|long\b|longer|constellation|films?\b|radiograph|"
+    r"stimulator|ratio\b|gas\b|air\b|fluid|gap\b|spac|epiphys|slip)\w*",
     r"\b\w{3,}(?:itis|oma|osis|megaly|physis|dysplasia|malacia|sclerosis|listhesis)\b",
     r"\d ?(?:mm|cm|deg|degrees|%|per ?cent)\b",
     r"^(?:this|these|those|it|they|both|here|none|nil|no|nothing|not|without|negative|ditto|same|similar|likewise|"

@@ -18,7 +18,6 @@ REACH = 5  # words before a bone in which "distal" or "shaft" still speaks of it
 LONG = 6  # letters of a word that may be misspelt
 
 Tiers = tuple[tuple[str, ...], ...]
-Groups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Lexicon:
     bones: Mapping[str, Mapping[str, Tiers]]
     adjectives: frozenset[str]
     regions: Mapping[str, str]  # word -> distal, proximal, shaft
-    neighbours: Mapping[str, Groups]  # best group first
+    neighbours: Mapping[str, Tiers]  # groups, best first
     toes: frozenset[str]  # words of toes, which have no expert of their own
     titles: frozenset[str]  # the words of the parts' own names
     subtitles: frozenset[str]
@@ -309,7 +308,7 @@ def _tiers(rows: list[list[str]]) -> Tiers:
     return tuple(tuple(row) for row in rows)
 
 
-def _groups(others: list[Any]) -> Groups:
+def _groups(others: list[Any]) -> Tiers:
     return _tiers(others) if isinstance(others[0], list) else (tuple(others),)
 
 

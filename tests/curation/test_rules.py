@@ -84,6 +84,19 @@ def test_reports_by_others_come_out(half, studies, floor, leaks):
     assert counts.leaked <= leaks < counts.history
 
 
+def test_the_pages_say_what_was_counted():
+    root = Path(__file__).resolve().parents[2]
+    kept = json.loads((root / "benchmarks/results/curation_rules.json").read_text(encoding="utf-8"))
+    page = (root / "docs/curation/rules.md").read_text(encoding="utf-8")
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    a, b, speed = kept["phrasing_a"], kept["phrasing_b"], f"{kept['reports_a_second']:.0f} reports"
+    assert f"| {a['f1']:.4f} | {100 * a['history_leak']:.1f} % |".replace(" 0.", " .") in page
+    sure = f"precision {b['precision']:.2f}, recall {b['recall']:.2f}"
+    assert f"| {b['f1']:.4f} ({sure}) | {100 * b['history_leak']:.1f} % |".replace(" 0.", " .") in page
+    assert f" {b['f1']:.3f} in another whose errors nobody looked at ({sure}".replace(" 0.", " .") in readme
+    assert speed in page and speed in readme.replace("\n", " ")
+
+
 STAY = yaml.safe_load(Path(__file__).with_name("findings_that_stay.yaml").read_text(encoding="utf-8"))
 
 
