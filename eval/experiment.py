@@ -106,7 +106,7 @@ def film_settings(values: Mapping[str, Any], name: str) -> FolderSettings:
 
 @contextmanager
 def spending(out: Path, jobs: Sequence["Job"]) -> Iterator[None]:
-    """Adds the seconds within to OUT/seconds.txt; not where all jobs are finished, which tells nothing of their time."""
+    """Adds the seconds within to OUT/seconds.txt, except where all jobs are finished: it tells nothing of theirs."""
     pending = [job for job in jobs if not (out / job.name / "result.json").is_file()]
     began = time.monotonic()
     try:

@@ -161,7 +161,8 @@ def test_the_page_says_what_the_kept_results_say():
     assert kept["design"] == load_design(DESIGN).to_dict()
     assert max(one["seconds"] for one in kept["runs"]) < 600
     triplets, reports, lead = (kept["auc"]["finding mean"][name] for name in (*ARMS, "difference"))
-    said = f"{triplets['value']:.3f} against {reports['value']:.3f}, +{lead['value']:.3f} (+{lead['low']:.3f} to +{lead['high']:.3f})"
+    interval = f"(+{lead['low']:.3f} to +{lead['high']:.3f})"
+    said = f"{triplets['value']:.3f} against {reports['value']:.3f}, +{lead['value']:.3f} {interval}"
     readme = (page.parents[2] / "README.md").read_text(encoding="utf-8")
     assert said.replace("0.", ".") in readme
 
