@@ -145,13 +145,15 @@ def run_at_once(jobs: Sequence[Job], do: Callable[[Job], dict[str, Any]], what: 
     """`do` of every job, AT_ONCE at a time, in the jobs' order. After a failure no further job is begun."""
     torch.set_num_threads(1)  # of each evaluation: a training goes on beside it
     stopped = Event()
+    failed: list[BaseException] = []
 
     def begin(job: Job) -> dict[str, Any]:
         if stopped.is_set():
             raise RuntimeError(f"{job.name} was not begun, since another run had failed")
         try:
             return do(job)
-        except BaseException:
+        except BaseException as error:
+            failed.append(error)
             stopped.set()
             raise
 
@@ -159,7 +161,8 @@ def run_at_once(jobs: Sequence[Job], do: Callable[[Job], dict[str, Any]], what: 
         futures = [pool.submit(begin, job) for job in jobs]
         try:
             for future in as_completed(futures):
-                future.result()  # the first failure is the one that is told
+                if failed:  # what was not begun may come out of as_completed before what failed
+                    raise failed[0]
                 bar.update()
         finally:
             stopped.set()

@@ -1,5 +1,6 @@
 """The ablations: which runs there are, how they go on, what is refused; statistics against cases worked by hand."""
 
+import concurrent.futures
 import dataclasses
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
 
 from pedclip.configuration.training import load_recipe
-from pedclip.eval import ablation_runs, ablations
+from pedclip.eval import ablation_runs, ablations, experiment
 from pedclip.eval.ablation_design import Run, load_design
 from pedclip.eval.ablation_page import FIGURES, NOT_RUN, filled, interference_table, layer_table, report, write_page
 from pedclip.eval.ablation_runs import films_of_part, finding_questions, overrides_of, run_one
@@ -328,3 +329,19 @@ def test_from_films_to_page_in_small_and_again(tmp_path):
 def test_every_finding_question_is_one_that_a_part_can_answer(design):
     assert {"fracture", "cardiomegaly", "joint-effusion"} <= set(finding_questions(design))
     assert "body-part" not in finding_questions(design)
+
+
+def test_the_failure_is_told_whatever_ends_first(monkeypatch):
+    """`as_completed` gives jobs that have ended already in any order."""
+    jobs = [Run("none", seed, []) for seed in range(6)]
+
+    def do(job):
+        raise RuntimeError(f"{job.name} broke")
+
+    def backwards(futures):
+        concurrent.futures.wait(futures)
+        return reversed(futures)
+
+    monkeypatch.setattr(experiment, "as_completed", backwards)
+    with pytest.raises(RuntimeError, match="broke"):
+        experiment.run_at_once(jobs, do, "Jobs")
