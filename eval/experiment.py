@@ -160,7 +160,7 @@ def run_at_once(jobs: Sequence[Job], do: Callable[[Job], dict[str, Any]], what: 
     with ThreadPoolExecutor(AT_ONCE) as pool, tqdm(total=len(jobs), unit="run", desc=what) as bar:
         futures = [pool.submit(begin, job) for job in jobs]
         try:
-            for future in as_completed(futures):
+            for _ in as_completed(futures):
                 if failed:  # what was not begun may come out of as_completed before what failed
                     raise failed[0]
                 bar.update()
