@@ -188,14 +188,15 @@ def test_a_finished_run_is_not_repeated_and_a_failure_begins_no_other(design, tm
         raise RuntimeError(f"the training of {run.name} ended with 1")
 
     monkeypatch.setattr(ablation_runs, "train", fail)
-    one, two = design.runs()[:2]
+    one = design.runs()[0]
     (tmp_path / one.name).mkdir()
     (tmp_path / one.name / "result.json").write_text('{"arm": "finished before"}')
     assert run_one(design, one, tmp_path) == {"arm": "finished before"}
-    with pytest.raises(RuntimeError, match=two.name):
+    with pytest.raises(RuntimeError, match=r"the training of .* ended with 1") as told:
         run_all(design, tmp_path)
-    assert one.name not in begun and two.name in begun
-    assert len(begun) <= ablations.AT_ONCE
+    # Which of the runs in flight fails first is up to the threads; that no other was begun is not.
+    assert str(told.value) in [f"the training of {name} ended with 1" for name in begun]
+    assert one.name not in begun and 1 <= len(begun) <= ablations.AT_ONCE
 
 
 def test_a_training_that_fails_says_where_to_look(design, tmp_path):
