@@ -128,7 +128,7 @@ def test_killed_at_any_time_it_goes_on_and_ends_with_the_same_files(model_folder
     sizes = ["--batch-size", "2", "--part-rows", "2"]
     run = subprocess.Popen([sys.executable, "-c", slow, *command[3:], *sizes], stderr=subprocess.DEVNULL)
     half = killed / ".images-00001-of-00006.parquet.new"
-    for _ in range(600):
+    for _ in range(6000):
         if half.is_file():
             break
         time.sleep(0.1)

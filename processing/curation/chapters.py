@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from .lexicon import is_title
 from .schema import Sentence
 from .splitting import section_of
+from .titles import is_title
 
 NO_TEXT = ("history", "comparison", "technique")
 

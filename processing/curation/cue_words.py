@@ -57,6 +57,8 @@ IRRELEVANT = _any(
     r"result|inform)",
     r"\bcritical (?:result|finding)s? (?:was|were|called|comm|notif)|\bread[- ]?back\b",
     r"\b(?:final|formal|full|official|preliminary|provisional|addend\w+) (?:read|report|interpretation)\b|"
+    r"\baddend\w+ (?:is|was|has been) (?:issued|made|added|dictated|created)\b|\bis a clinical diagnosis\b|"
+    r"\b(?:in line with|according to|as per|per) (?:\w+ ){0,2}(?:guidance|guidelines?|protocol|policy)\b|"
     r"\bwet read\b|\breport to follow\b",
     r"^(?:yours|sincerely|faithfully|respectfully|cordially|best wishes|with (?:best|kind)|best regards|(?:warm |"
     r"kindest )?regards)\b",
@@ -99,6 +101,10 @@ IRRELEVANT = _any(
     r"motion|movement|rotation|artefacts?|artifacts?|spinal board|trauma board|hair|braids)\b.{0,40}\b(?:obscur|"
     r"degrad|limit|hinder|imped|overl)\w*(?: \w+){0,4}? (?:details?|assessment|evaluation|views?|interpretation|"
     r"films?|images?|anatomy)\.?$",
+    r"^message\b|\bmessage (?:was )?left\b|\b(?:nurse|team|doctor|dr|registrar|parents?|consultant)\b.{0,20}\btold\b",
+    r"^for (?:discussion|review|referral|rigid|bronchoscopy)\b|\bmdt\b|\bnot routinely (?:indicated|needed)\b",
+    r"^(?:(?:above|below)[- ]?(?:knee|elbow) |volar |dorsal )?(?:back-?slab|sling|splint|boot)(?:[,.]|$| for\b)",
+    r"\b(?:interpreted|read|reported) by the\b|^(?:mri|ct|ultrasound|us)\b.{0,20}\b(?:more|most) sensitive\b",
     r"\bimages? (?:are|were|was|is) (?:archived|stored|sent)|\b(?:pacs|accession|mrn|medical record number)\b|"
     r"\bpage \d+ of \d+",
 )
@@ -116,7 +122,7 @@ RECOMMENDS = _any(
     r"\b(?:is|are) (?:suggested|warranted|required|needed)\b|\b(?:is|are) (?:indicated|helpful|considered|"
     r"useful) (?:for|if|to (?:exclude|evaluate|assess|confirm|rule|further|better))\b",
     rf"\b(?:suggest|consider|advise|propose|request|obtain|arrange|repeat)\b.{{0,40}}\b(?:{STUDY})\b",
-    r"\b(?:follow[- ]?up|repeat|further|additional|dedicated|delayed) (?:plain |clinical |radiographic |"
+    r"(?<!on )\b(?:follow[- ]?up|repeat|further|additional|dedicated|delayed) (?:plain |clinical |radiographic |"
     r"cross[- ]sectional )?"
     rf"(?:{STUDY}|assessment|investigation|characteri[sz]ation|work-?up)\w*\b.{{0,40}}(?:\b(?:if|should|may|could|"
     rf"can|is|would)\b|"
@@ -129,6 +135,9 @@ RECOMMENDS = _any(
     r"^(?:further|continued|ongoing|regular|annual|yearly|interval|early|urgent|prompt|"
     r"close) (?:\w+ ){0,2}?(?:review|follow[- ]?up|surveillance|monitoring|imaging|management|assessment|films?|"
     r"radiographs?)\b",
+    r"^(?:adv(?:ice)?|plan)\b[:.]|^(?:[\w-]+ ){1,5}please\.?$|^(?:[\w-]+ ){1,3}referral(?: \w+){0,3}\.?$",
+    r"^(?:mri|ct|hrct|ultrasound|us)\b.*\b(?:booked|arranged|planned|scheduled|awaited|pending|requested)\b",
+    r"^(?:[\w-]+ ){1,3}(?:review|referral|follow[- ]?up|clinic) (?:once|when|after|in|at|within)\b",
     r"\b(?:mri|ct|ultrasound|us|views?)\b.{0,20}\b(?:would|may|can|could|will) (?:help|characteri[sz]e|clarify|"
     r"further|better|assess|delineate|define|add)",
     r"\bneeds? (?:\w+ ){0,3}(?:review|referral|imaging|input|follow[- ]?up|assessment|films?|mri|ct)\b",
@@ -149,7 +158,7 @@ VIEW = (
     r"anteroposterior|posteroanterior|antero-?posterior|postero-?anterior|dorsovolar|dorsoplantar|bilateral|scaphoid|"
     r"y|outlet|inlet|odontoid|open[- ]mouth|long|full[- ]length|long[- ]leg|low[- ]dose|biplanar|two-?view|"
     r"three-?view|single-?view|cone[ds]?|town?es|waters|caldwell|panoramic|left|right|internal|external|rotation|"
-    r"limited|mobile|digital|plain|conventional)"
+    r"limited|mobile|digital|plain|conventional|flexion|extension|laterals)"
 )
 FILMS = (
     r"(?:views?|projections?|radiographs?|radiography|radiogram|x-?\s?rays?|films?|images?|exposures?|series|study|"
@@ -165,7 +174,9 @@ TECHNIQUE = _any(
     rf"\b(?:obtained|acquired|performed|taken|done)\b.*\b{FILMS}\b",
     rf"\b(?:examination|exam|study|imaging|investigation)s? (?:was|were|has been) (?:{MADE}|carried out|undertaken|"
     rf"conducted)\b",
-    rf"\b{COUNT} {FILMS} (?:of|each|per)\b",
+    rf"\b{COUNT} {FILMS} (?:of|each|per|in all|in total)\b",
+    rf"^(?:(?!left|right|long|internal|external|rotat|limited|lateral \w+ (?:fracture|bow)){VIEW}[, ]+(?:and )?){{2,}}"
+    r"(?:of )?(?:the )?[\w ,]+\.?$",
     rf"^{VIEW}(?:(?:,| and| plus|/| &| or|\+)+ ?(?:an? )?{VIEW})+(?: only| each side)?\.?$",
     rf"^(?!.*\b(?:on|in) (?:this|these|the|all)\b)(?:an? |the )?(?:{COUNT} )?(?!left|right|long|internal|external|"
     rf"rotat)(?:{VIEW}[,/]? (?:and |& )?)+(?:[\w-]+ ){{1,5}}?{FILMS}\b",
@@ -178,7 +189,7 @@ TECHNIQUE = _any(
 )
 
 OLDER = r"(?:prior|previous|earlier|old|comparison)"
-RECORDS = r"(?:stud(?:y|ies)|films?|radiographs?|exams?|examinations?|images?|imaging|x-?rays?|comparisons?)"
+RECORDS = r"(?:stud(?:y|ies)|cxr|axr|films?|radiographs?|exams?|examinations?|images?|imaging|x-?rays?|comparisons?)"
 COMPARES = _any(
     r"\b(?:reference|comparison) (?:is|was) made (?:to|with)\b|^(?:there (?:is|are) )?no (?:earlier|older)\b",
     rf"\b(?:no|none|nil|without|lack of) (?:relevant |recent |available |other |"
@@ -205,8 +216,9 @@ COMPARES = _any(
     r"^(?:when |as )?compared (?:with|to|against)\b(?! (?:the )?(?:left|right|other|opposite|contralateral|normal))|"
     r"^reference (?:films?|stud(?:y|ies)|imaging)\b",
     r"^(?:on|in) the (?:prior|previous|earlier|last)\b",
+    r"^(?:this|that|it|these|those|which) had (?:shown|demonstrated|revealed)\b",
     rf"^(?:the )?(?:prior|previous|earlier|last|most recent) (?:\w+ ){{0,3}}{RECORDS}\b.{{0,30}}(?:dated|of|from|on|"
-    rf"\d)",
+    rf"in|\d)",
     r"^(?:none|nil|not available|no priors?)\.?$",
 )
 STILL_SHOWS = re.compile(
@@ -233,6 +245,13 @@ HISTORY_CERTAIN = _any(
     r"^(?:to|for) (?:assess|evaluate|exclude|rule out|determine|check|confirm|look|establish|document)\b",
     r"^(?:rule out|r/o|query|evaluate|assess|exclude)\b|^clinical(?:ly)? (?:suspect\w*|suspicion|concern|question)",
     r"^(?:has|had) (?:been|worn)\b",
+    r"\bneurovascular\w*\b|\bnvi\b|\b(?:before|prior to|pending) (?:starting|commencing|stopping)\b|^baseline "
+    r"(?:films?|imaging|radiographs?|x-?rays?)\b(?!.*\b(?:show|normal|no)\b)",
+    r"^(?:fell|tripped|jumped|landed|collided|crashed|tackled|foosh|stubbed|twisted|inverted|everted|banged|bumped|"
+    r"stepped on)\b",
+    r"^(?:ex[- ]?)?\d{2} ?\+ ?\d\b|^day \d+ (?:after|post|following|of)\b|^re:",
+    r"^(?:post|after|following|s/p) (?:\w+ ){1,4}(?:insertion|placement|intubation|extubation|removal)\.?$",
+    r"\bnoted by (?:the )?(?:p(?:a?)ediatrician|gp|parents?|mother|father|clinician|physio\w*|family|school)\b",
     r"\b(?:on|taking|receiving|started|commenced|given|under|treated with) (?:\w+ ){0,2}(?:methotrexate|steroids?|"
     r"biologics?|bisphosphonates?|antibiotics?|chemotherapy|growth hormone|pamidronate|zoledron\w+|infliximab|"
     r"adalimumab|etanercept|tocilizumab|insulin|warfarin|heparin|vitamin d|burosumab|hydroxyurea|predniso\w+|"
@@ -241,13 +260,13 @@ HISTORY_CERTAIN = _any(
     rf"wks?|mths?|yrs?) "
     r"(?:following|after|post|since|from|s/p|status post|out (?:from|of)|into|on from)\b(?!.*\b(?:align|callus|union|"
     r"unit|heal|position|maintain|unchanged|stable|satisfactory|there|no|periost|lucen|scler|widen|swell|effus)\w*)",
-    r"\b(?:per|according to|as per) (?:the )?(?:father|mother|mum|mom|dad|parents?|patient|family|gp|notes|ems|"
-    r"carers?|referr\w+|request|requisition|chart|school)\b",
+    r"\b(?:per|according to|as per) (?:the )?(?:radiographer|technologist|nurses?|nursing|father|mother|mum|"
+    r"mom|dad|parents?|patient|family|gp|notes|ems|carers?|referr\w+|request|requisition|chart|school)\b",
     r"\b(?:fracture|surgery|operation|injury|\w+ectomy|\w+otomy|fixation|fusion|transplant\w*|diagnos\w+|nailing|"
     r"repair)s? (?:was |were )?(?:in|of|from|since|back in) (?:(?:early|late|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|"
     r"nov|dec)\w* )?(?:19|20)\d\d\b",
     r"^(?:the |her |his |their )?(?:mother|father|mum|mom|dad|parents?|family|carers?|grand\w+|teacher|school|coach|"
-    r"nursery)\b.{0,25}\b(?:found|finds|says?|said|saw|sees|noticed?|notes|heard|reports?|reported|thinks?|thought|"
+    r"nursery)\b.{0,25}\b(?:tells?|told|found|finds|says?|said|saw|sees|noticed?|notes|heard|reports?|reported|thinks?|thought|"
     r"witnessed|describes?|states?|worried|concerned|gives?|gave|brought|den(?:y|ies|ied))\b",
     r"^(?:he|she|they) (?:\w+ed|\w+s|had|will|can|cannot|can't|won't|fell|hit|got|came|went|could|would|broke|lost)\b",
     r"^(?:his|her|their) (?:pain|symptoms?|mother|father|parents?|gait|fever|cough|limp|siblings?|brother|sister|"
@@ -299,7 +318,8 @@ HISTORY_LIKELY = _any(
     r"\btreated (?:\w+ ){0,2}(?:in|with|by) (?:an? )?(?:\w+ )?(?:cast|plaster|spica|sling|splint|brace|traction|"
     r"k-?wires?|orif|fixation|nails?|harness|pavlik|antibiotics)\b|\bpreviously (?:fractured|treated|operated)\b",
     r"\b(?:following|after) (?:an? )?(?:\w+ )?(?:fall|injury|trauma|accident|collision)\b",
-    r"^\?|\?\s*$|\?\s?\w",
+    r"^\?|\?\s*$|\?\s?\w|\bheadaches?\b|\b(?:annual|yearly|monthly) (?:review|films?|check)\b",
+    rf"^(?!.*\bage\b).*{AGE}\.?$",
     rf"^{AGE}|\b(?:girl|boy|toddler(?!'?s fracture)|baby|infant|newborn|neonate|ex-?prem\w*|premature)\b",
 )
 # Words that reports have of films and histories hardly ever.
@@ -322,6 +342,8 @@ OF_FILMS = _any(
     r"stimulator|ratio\b|gas\b|air\b|fluid|gap\b|spac|epiphys|slip)\w*",
     r"\b\w{3,}(?:itis|oma|osis|megaly|physis|dysplasia|malacia|sclerosis|listhesis)\b",
     r"\d ?(?:mm|cm|deg|degrees|%|per ?cent)\b",
+    r"\b(?:langenski|ficat|herring|catterall|graf|gartland|risser|lenke|sanders|crowe|stulberg|waldenstr|southwick|"
+    r"bado|weber|delbet|ogden|kellgren|scurvy|\w+plasia\b|\w+dystroph)",
     r"^(?:this|these|those|it|they|both|here|none|nil|no|nothing|not|without|negative|ditto|same|similar|likewise|"
     r"also|otherwise)\b",
 )
@@ -353,12 +375,12 @@ STATES = _any(
     r"\b(?:is|are|was|were|appears?|looks?|remains?) (?:\w+ly )?(?:flattened|fragmented|sclerotic|dense|widened|"
     r"narrowed|irregular|swollen|enlarged|elongated|shortened|bowed|angulated|expanded|thickened|eroded|collapsed|"
     r"healed|united|fused|ossified|congruent|located|enlocated|reduced|small|large)\b|\bthere (?:is|are|has|was|"
-    r"were)\b|\b(?:is|are|was|were) (?:seen|noted|identified|demonstrated|visuali[sz]ed|present|intact|normal|"
-    r"unremarkable|clear|aligned|displaced|preserved|suspected|questioned|suggested|possible|likely)\b",
+    r"were)\b|\b(?:is|are|was|were) (?:\w+ly )?(?:seen|noted|identified|demonstrated|visuali[sz]ed|present|intact|"
+    r"normal|unremarkable|clear|aligned|displaced|preserved|suspected|questioned|suggested|possible|likely)\b",
     r"\b(?:bony|inflammatory|erosive|arthritic|osseous) changes?\b|\b(?:show\w*|demonstrat\w+|reveal\w*|excluded)\b",
     r"^no\b(?! (?:trauma|known|history|injury|fever|pain))|\bno (?:acute|evidence|bony|osseous|fracture|focal|"
     r"definite|radiographic|displaced|dislocation|significant|joint|soft)\b|\bwithin normal limits\b|"
-    r"\bunremarkable\b|\bintact\b",
+    r"\bunremarkable\b|(?<!neurovascularly )\bintact\b",
     r"\b(?:subtle|mild|minor|moderate|marked|significant|large|obvious|definite|tiny|extensive|"
     r"severe)\b.{0,30}\b(?:fracture|effusion|swelling|erosion|narrowing|change|opacit|consolid)",
     r"\b(?:undisplaced|nondisplaced|non-displaced|displaced|transverse|oblique|spiral|buckle|greenstick|linear|"

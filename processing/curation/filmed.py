@@ -7,6 +7,12 @@ from functools import cached_property
 from .lexicon import Entry, lexicon, mentions, tokens
 from .parts import UNSIDED
 from .schema import FilmedPart
+from .titles import FILLERS
+
+# A heading of these alone names a film by how it was taken.
+VIEW_WORDS = frozenset("ap pa lateral oblique frontal supine erect upright decubitus prone axial mortise frog".split())
+SIDE_WORDS = frozenset("left right side down up view film projection the".split())
+FULL = {"lat": "lateral", "obl": "oblique", "dec": "decubitus", "lt": "left", "rt": "right"}
 
 # How sure a way of finding the part is; the engine's own numbers, never calibrated.
 SURE = {"name": 0.97, "place": 0.93, "second": 0.8, "neighbour": 0.6}
@@ -29,34 +35,57 @@ class Filmed:
         self.all = frozenset(range(len(self.parts)))
         self.own_words = [frozenset(token.word for token in tokens(part.name.replace("_", " "))) for part in parts]
         self.by_expert: dict[str, list[int]] = {}
+        self.covered: dict[str, list[int]] = {}  # by parts without an expert, such as "both legs" or "babygram"
         for number, expert in enumerate(self.experts):
-            for one in [expert] if expert else self._experts_in_name(number):
-                self.by_expert.setdefault(one, []).append(number)
+            if expert is not None:
+                self.by_expert.setdefault(expert, []).append(number)
+            else:
+                for one in self._experts_in_name(number):
+                    self.covered.setdefault(one, []).append(number)
 
-    def _experts_in_name(self, number: int) -> list[str]:
-        """A part without an expert ("both legs standing") is found by the anatomy its name holds."""
-        text = self.parts[number].name.replace("_", " ")
-        return sorted(
-            {one for mention in mentions(text, tokens(text)) for tier in mention.entry.tiers for one in tier}
-        )
+    def _experts_in_name(self, number: int) -> frozenset[str]:
+        """A part without an expert shows the limb or the anatomy that its name holds, else anything."""
+        limbs, text = lexicon().limbs, self.parts[number].name.replace("_", " ")
+        of_limb = [limbs[word] for word in self.own_words[number] if word in limbs]
+        named = [tier for mention in mentions(text, tokens(text)) for tier in mention.entry.tiers]
+        return frozenset(one for tier in of_limb or named for one in tier) or frozenset(lexicon().neighbours)
 
     @cached_property
     def sided(self) -> frozenset[int]:
         return frozenset(number for number in self.all if self.parts[number].laterality in ("left", "right"))
+
+    @cached_property
+    def one_sided(self) -> frozenset[int]:
+        """Parts of the trunk of which either side was filmed: "Ribs left" and "Ribs right"."""
+        sides = {(self.experts[n], self.parts[n].laterality) for n in self.sided}
+        return frozenset(n for n in self.sided if {(self.experts[n], "left"), (self.experts[n], "right")} <= sides)
 
     def of_side(self, numbers: frozenset[int], side: str | None) -> frozenset[int]:
         """Those of the parts that can be meant by a side; parts of the trunk, and those of unknown side, by any."""
         if side not in ("left", "right"):
             return numbers
         other = "right" if side == "left" else "left"
-        return frozenset(n for n in numbers if self.experts[n] in UNSIDED or self.parts[n].laterality != other)
+        of_any = frozenset(n for n in numbers if self.experts[n] in UNSIDED) - self.one_sided
+        return of_any | frozenset(n for n in numbers if self.parts[n].laterality != other)
 
     def tier(self, experts: Sequence[str], side: str | None) -> frozenset[int]:
         numbers = frozenset(number for expert in experts for number in self.by_expert.get(expert, ()))
         return self.of_side(numbers, side)
 
+    def called(self, words: frozenset[str]) -> frozenset[int]:
+        """The films without an expert that are called so: "leg length" where such a film was taken."""
+        of = (n for n in self.all if self.experts[n] is None and self.own_words[n])
+        return frozenset(n for n in of if self.own_words[n] - FILLERS <= words)
+
+    def _covering(self, entry: Entry, side: str | None) -> frozenset[int]:
+        numbers = frozenset(n for tier in entry.tiers for expert in tier for n in self.covered.get(expert, ()))
+        return self.of_side(numbers, side)
+
     def find(self, entry: Entry, side: str | None, spoken_of: frozenset[int]) -> Hit | None:
-        """The best tier with a filmed part of that side, else the nearest neighbour; None where no film shows it."""
+        """The best tier with a filmed part of that side, else what shows it too; None where no film does.
+
+        A film of a limb or of the whole body goes behind a neighbour that is sure to show the place: a hip's pelvis.
+        """
         for rank, experts in enumerate(entry.tiers):
             numbers = self.tier(experts, side)
             if numbers:
@@ -66,9 +95,12 @@ class Filmed:
                         numbers = frozenset(n for n in numbers if self.experts[n] in spoken_experts)
                 how = ("name" if entry.name else "place") if rank == 0 else "second"
                 return Hit(numbers, how)
+        covering = self._covering(entry, side)
         neighbours = lexicon().neighbours
         for experts in entry.tiers:
             for rank in range(max(len(neighbours[expert]) for expert in experts)):
+                if covering and (rank or not any(len(neighbours[expert]) > 1 for expert in experts)):
+                    return Hit(covering, "second")
                 near = [one for expert in experts for group in neighbours[expert][rank : rank + 1] for one in group]
                 spoken = frozenset(n for n in self.tier(near, side) if n in spoken_of)
                 if spoken:
@@ -78,6 +110,16 @@ class Filmed:
                     if numbers:
                         return Hit(numbers, "neighbour")
         return None
+
+    def of_view(self, text: str) -> frozenset[int] | None:
+        """The films below "Left lateral decubitus:", where several of one part differ by how they were taken."""
+        said = frozenset(FULL.get(token.word, token.word) for token in tokens(text))
+        if not said & VIEW_WORDS or not said <= VIEW_WORDS | SIDE_WORDS:
+            return None
+        own = {n: {FULL.get(word, word) for word in self.own_words[n]} for n in self.all}
+        best = max(len(said & words) for words in own.values())
+        found = frozenset(n for n, words in own.items() if len(said & words) == best)
+        return found if best and found != self.all else None
 
     def named_best(self, numbers: frozenset[int], words: frozenset[str]) -> frozenset[int]:
         """Of parts that share expert and side ("index finger" and "thumb") those whose names say most of the words."""
@@ -101,5 +143,5 @@ class Filmed:
         experts = {expert for tier in entry.tiers for expert in tier}
         own = self.experts[number]
         if own is None:
-            return any(number in self.by_expert.get(expert, ()) for expert in experts)
+            return any(number in self.covered.get(expert, ()) for expert in experts)
         return own in experts or any(own in group for expert in experts for group in neighbours[expert])

@@ -70,6 +70,7 @@ class Lexicon:
     adjectives: frozenset[str]
     regions: Mapping[str, str]  # word -> distal, proximal, shaft
     neighbours: Mapping[str, Tiers]  # groups, best first
+    limbs: Mapping[str, tuple[str, ...]]
     toes: frozenset[str]  # words of toes, which have no expert of their own
     titles: frozenset[str]  # the words of the parts' own names
     subtitles: frozenset[str]
@@ -102,6 +103,9 @@ def mentions(text: str, words: list[Token]) -> list[Mention]:
                 found.append(level)
             at += 1
             continue
+        if not entry.tiers:
+            at = last + 1
+            continue
         placed = _placed(table, entry, words, at, last)
         paired = entry.name or entry.bone is not None or " ".join(w.word for w in words[at : last + 1]) in table.paired
         both = paired and any(word.plural for word in words[at : last + 1])
@@ -110,52 +114,6 @@ def mentions(text: str, words: list[Token]) -> list[Mention]:
         found.append(Mention(placed, at, last, both, bone_whole=whole, words=said))
         at = last + 1
     return found
-
-
-def is_title(text: str) -> bool:
-    """Whether a line says nothing but which part comes next: "LEFT KNEE", "Xray Hip", "Hands and wrists"."""
-    words = [token.word for token in tokens(text)]
-    if not 1 <= len(words) <= 16:
-        return False
-    table = lexicon()
-    rest = [word for word in words if word not in FILLERS and not word.isdigit()]
-    return bool(rest) and all(word in table.titles for word in rest)
-
-
-def is_subtitle(text: str) -> bool:
-    """Whether a line is a heading though it names no part: "Bones", "Lines and tubes"."""
-    if len(text) > 40:
-        return False
-    words = [token.word for token in tokens(text)]
-    subtitles = lexicon().subtitles
-    return " ".join(words) in subtitles or (
-        bool(words) and all(word in subtitles or word in ("and", "other") for word in words)
-    )
-
-
-# Words that a title may hold beside the part's name.
-FILLERS = frozenset(
-    "left right lt rt l r bilateral bilat both ap pa lateral lat oblique obl frontal view standing supine "
-    "erect portable xr xray x ray cr dx radiograph radiography film plain series study of the and with joint "
-    "digit one two three four single bone region area frog ".split()
-)
-
-
-def unfit(text: str) -> frozenset[str]:
-    """The parts that a text without anatomy cannot speak of: no chest has a diaphysis."""
-    found: set[str] = set()
-    for pattern, parts in _unfit():
-        if pattern.search(text):
-            found |= parts
-    return frozenset(found)
-
-
-@cache
-def _unfit() -> list[tuple[re.Pattern[str], frozenset[str]]]:
-    return [
-        (re.compile(rf"\b(?:{'|'.join(row['words'])})", re.IGNORECASE), frozenset(row["parts"]))
-        for row in table_of_words()["unfit"]
-    ]
 
 
 def _longest(root: _Node, words: list[Token], at: int) -> tuple[int, Entry | None]:
@@ -175,15 +133,19 @@ def _placed(table: Lexicon, entry: Entry, words: list[Token], first: int, last: 
     if entry.bone is None:
         return entry
     region = _region(table, words, first, last)
-    hurt = last + 1 < len(words) and words[last + 1].word in ("injury", "fracture", "lesion")
+    after = _joined(table, words, last) + 1
+    hurt = after < len(words) and words[after].word in ("injury", "fracture", "lesion")
     weak = region == "whole" and words[first].word in table.adjectives and not hurt
     return _bone_entry(entry.bone, region, weak, entry.name and region in ("whole", "shaft"))
 
 
 def _region(table: Lexicon, words: list[Token], first: int, last: int) -> str:
+    last = _joined(table, words, last)
     shaft = False
     for number in range(first - 1, max(first - 1 - REACH, -1), -1):
         region = table.regions.get(words[number].word)
+        if region == "proximal" and words[number + 1].word == "third":
+            return "shaft"
         if region in ("distal", "proximal"):
             return "shaft" if shaft or _shaft_follows(table, words, last) else region
         if region == "shaft":
@@ -196,6 +158,12 @@ def _region(table: Lexicon, words: list[Token], first: int, last: int) -> str:
         return "shaft"
     following = [table.regions.get(word.word) for word in words[last + 1 : last + 3]]
     return next((region for region in following if region in ("distal", "proximal")), "whole")
+
+
+def _joined(table: Lexicon, words: list[Token], last: int) -> int:
+    """The last word of "femoral and tibial" (shaft fractures)."""
+    joins = last + 2 < len(words) and words[last + 1].word in ("and", "or")
+    return last + 2 if joins and {words[last].word, words[last + 2].word} <= table.adjectives else last
 
 
 ENDS = frozenset(("head", "neck"))
@@ -273,8 +241,9 @@ def lexicon() -> Lexicon:
         adjectives=frozenset(table["adjectives"]),
         regions=regions,
         neighbours={part: _groups(others) for part, others in table["neighbours"].items()},
+        limbs={word: tuple(parts) for word, parts in table["limbs"].items()},
         toes=frozenset(word for phrase in table["toes"] for word in _plain(phrase)),
-        titles=frozenset(titles - {"of", "the", "and"}),
+        titles=frozenset(titles - {"of", "the", "and"} | {*table["limbs"], "limb", "extremity"}),
         subtitles=frozenset(" ".join(_plain(phrase)) for phrase in table["subtitles"]),
         paired=frozenset(" ".join(_plain(phrase)) for phrase in table["paired"]),
         vocabulary=frozenset(vocabulary | set(regions)),
@@ -295,6 +264,8 @@ def _entries(table: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
     for row in table["shared"]:
         for phrase in row["words"]:
             yield phrase, Entry(_tiers(row["tiers"]), weak=row.get("weak", False), together=row.get("together", False))
+    for phrase in table["nowhere"]:
+        yield phrase, Entry(())
     for bone, row in table["bones"].items():
         for phrase in row["words"]:
             yield phrase, Entry(_tiers(row["whole"]), bone=bone, name=_is_name(table, phrase))
@@ -334,6 +305,8 @@ def _singular(word: str) -> tuple[str, bool]:
     irregular = _spelling()[1]
     if word in irregular:
         return irregular[word], True
+    if len(word) > 5 and word.endswith("ies") and word not in ("series", "species"):
+        return word[:-3] + "y", True  # extremities
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         return word[:-1], True
     return word, False

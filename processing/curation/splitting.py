@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from .cues import says_finding
-from .lexicon import is_subtitle, is_title, lexicon, table_of_words
+from .lexicon import lexicon, table_of_words
 from .schema import Sentence
+from .titles import is_subtitle, is_title
 
 LINE = re.compile(r"[^\n\r\v\f\x85\u2028\u2029]+")
 MARKER = re.compile(
@@ -37,7 +38,11 @@ JOINING = frozenset(
 SHORT = frozenset(
     "be it is up me us so go do".split()
 )  # words of two letters that end a sentence, where others shorten one
-GRADED = frozenset("grade type stage class group zone level vitamin".split())
+GRADED = frozenset(
+    "grade type stage class group zone level vitamin category herring weber catterall gartland waldenstrom stulberg "
+    "lodwick graf tonnis crowe bado lenke ficat langenskiöld langenskiold sanders delbet salter-harris milch mason "
+    "jakob".split()
+)
 OPENING = frozenset("There The No A An This These Two Three".split())
 EDGE = 50  # characters of a line that a page's edge may have ended
 PASSING = ("history", "comparison", "technique")

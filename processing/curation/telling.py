@@ -37,7 +37,8 @@ def _without_outer_bones(found: list[Mention], words: Sequence[Token]) -> list[M
         if len(mention.entry.tiers) > 1 and at and mention.bone_whole:
             inner = found[at - 1]
             between = [word.word for word in words[inner.last + 1 : mention.first]]
-            linked = not between or ("of" in between and len(between) <= 4)
+            beside = words[mention.first].start == words[inner.last].end + 1  # not "the shoulder, humerus or elbow"
+            linked = (not between and beside) or ("of" in between and len(between) <= 4)
             if linked and set(inner.entry.tiers[0]) & set(mention.entry.tiers[1]):
                 continue
         kept.append(mention)

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from .chapters import chapters
 from .cues import names_a_view, reason_of
 from .filmed import SURE, Filmed
-from .lexicon import Mention, is_subtitle, is_title, mentions, tokens, unfit
+from .lexicon import ENDS, Mention, mentions, tokens
 from .schema import Reason, Sentence, Study
 from .sides import OTHER_SIDE, Sided
 from .splitting import section_of
 from .telling import TRUNK, telling_of
+from .titles import is_subtitle, is_title, unfit
 from .walk_words import (
     ALL_PARTS,
     BONES,
@@ -56,6 +57,7 @@ class Walk:
         self.seen = False  # something above spoke of the films
         self.memory: list[tuple[frozenset[str], frozenset[int]]] = []
         self.spread = False  # the sentence that is read says "throughout"
+        self.recalled: frozenset[int] = frozenset()  # of whose findings a sentence of the impression has words
         self.said: frozenset[str] = frozenset()  # the anatomy's words in the sentence that is read
         several = len(study.parts) > 1
         self.chapters = chapters(sentences, self._named, self.filmed.all) if several else {}
@@ -91,7 +93,7 @@ class Walk:
             return
         parts = self._named(sentence.text)
         if parts is None:
-            parts = self._side_named(sentence.text)
+            parts = self.filmed.of_view(sentence.text) or self._side_named(sentence.text)
         if parts is not None:
             line_ends = self.report.find("\n", sentence.end)
             rest = self.report[sentence.end : line_ends if line_ends >= 0 else len(self.report)]
@@ -169,8 +171,9 @@ class Walk:
     def _parts(self, sentence: Sentence, text: str, before: Sentence | None) -> tuple[frozenset[int], str]:
         label = LABEL.match(text)
         labelled = False
-        if label is not None and (is_title(label[1]) or SIDE_TITLE.fullmatch(label[1])):
-            named = self._named(label[1])
+        view = self.filmed.of_view(label[1]) if label is not None else None
+        if label is not None and (view or is_title(label[1]) or SIDE_TITLE.fullmatch(label[1])):
+            named = view or self._named(label[1])
             if named is None:
                 named = self._side_named(label[1])
             if named is not None:
@@ -189,6 +192,8 @@ class Walk:
         found = [m for m in found if not sided.is_masked(words[m.first])]
         telling = telling_of(found, words)
         self.spread = THROUGHOUT.search(text) is not None
+        sums_up = sentence.section == "impression" and not DENIES.search(text)
+        self.recalled = self._remembered(text, least=2) if sums_up else frozenset()
         if self.place.heading is not None:
             answer = self._under_heading(self.place.heading, text, telling, sided, labelled)
             if answer is not None:
@@ -251,7 +256,10 @@ class Walk:
 
         A singular without a side is on the side that was spoken of.
         """
-        spoken_of = frozenset() if self.spread else beside or self.place.current or frozenset()
+        called = self.filmed.called(mention.words)
+        if called:
+            return called, "name"
+        spoken_of = frozenset() if self.spread else beside or self.recalled or self.place.current or frozenset()
         hit = self.filmed.find(mention.entry, side, spoken_of)
         if hit is None and side is not None and not close:
             hit = self.filmed.find(mention.entry, None, spoken_of)
@@ -293,10 +301,15 @@ class Walk:
                 again = self.filmed.find(hits[0][0].entry, other, frozenset())
                 if again is not None and again.how == hits[0][1][1]:
                     hits.append((hits[0][0], (again.parts, again.how)))
-            near = [hit for _, hit in hits if hit[1] != "neighbour"] or [hit for _, hit in hits]
+            sure = frozenset(part for _, hit in hits if hit[1] != "neighbour" for part in hit[0])
+            near = [
+                hit
+                for mention, hit in hits
+                if hit[1] != "neighbour" or not any(self.filmed.shows(part, mention.entry) for part in sure)
+            ]
             parts = frozenset(part for numbers, _ in near for part in numbers)
             return parts, min((how for _, how in near), key=SURE.__getitem__)
-        if all(mention.entry.weak for mention in telling) or NOT_IN_VIEW.search(text):
+        if all(mention.entry.weak or mention.words <= ENDS for mention in telling) or NOT_IN_VIEW.search(text):
             return None
         return frozenset(), "name"
 
@@ -338,13 +351,18 @@ class Walk:
         if sides:
             side = next(iter(sides))
             same = self.filmed.of_side(alike, side)
-            return same or self.filmed.of_side(self.filmed.sided, side) or current, "carried"
+            return same or self.filmed.of_side(self.filmed.sided, side) or self._last_of(side) or current, "carried"
         spoken = frozenset().union(*self.place.spoken)
         if self._begins_anew(sentence, before) and EVERYWHERE.search(text) and spoken == everything:
             return everything, "all"
         if BONES.search(text) and experts <= TRUNK and TRUNK.issuperset(self.filmed.experts):
             return everything, "all"  # bones are no part of the chest's or the abdomen's own
         return current, "carried"
+
+    def _last_of(self, side: str) -> frozenset[int]:
+        """What was spoken of last and has that side: a pelvis has a right one, a left hip has none."""
+        of_side = (self.filmed.of_side(parts, side) for parts in reversed(self.place.spoken))
+        return next((parts for parts in of_side if parts), frozenset())
 
     def _possible(self, text: str) -> frozenset[int]:
         """All parts that a text without anatomy can speak of."""

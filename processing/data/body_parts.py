@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 TABLE = Path(__file__).with_name("body_parts.yaml")
+VIEWS = re.compile(r"(?:(?<=[\W_])|^)(?:\d|one|two|three|four|five|six)[-_\s]*(?:views?|vws?|v)(?=[\W_]|$)", re.I)
 NO_EXPERT = -100  # the label that cross-entropy ignores
 
 
@@ -24,14 +25,17 @@ class UnknownBodyPartError(ValueError):
 
 def body_part_of(name: str) -> str | None:
     """The one of the 23 that a name means, None if it means none of them; raises for a name that is not known."""
-    names, always, last = _table()
+    names, anyhow, always, last = _table()
     words = _words(name)
-    plain = [word for word in words if word not in always]
+    plain = [word for word in _words(VIEWS.sub(" ", name)) if word not in always]
     after_side = plain[1:] if plain and plain[0] in last else plain  # "R L-spine": only the first letter is a side
     sideless = [word for word in plain if word not in last]
     for candidate in (words, plain, after_side, sideless):
         if candidate and " ".join(candidate) in names:
             return names[" ".join(candidate)]
+    for candidate in (plain, sideless):
+        if (bag := _bag(candidate)) in anyhow:
+            return anyhow[bag]
     raise UnknownBodyPartError([name])
 
 
@@ -77,12 +81,17 @@ def expert_indices(
 
 def _words(name: str) -> list[str]:
     """Lower case, punctuation as blanks, no plural s; the table's own names go through here too."""
-    words = re.sub(r"[-_/.,()\s]+", " ", name.lower()).split()
+    words = re.sub(r"[-_/.,;:+&()\[\]\s]+", " ", name.lower()).split()
     return [word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in words]
 
 
+def _bag(words: Iterable[str]) -> str:
+    """Words in any order, as one key."""
+    return " ".join(sorted(words))
+
+
 @cache
-def _table() -> tuple[dict[str, str | None], set[str], set[str]]:
+def _table() -> tuple[dict[str, str | None], dict[str, str | None], set[str], set[str]]:
     table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     always, last = ({_words(word)[0] for word in table["ignored_words"][key]} for key in ("always", "last"))
     meanings: list[tuple[str, str | None]] = []
@@ -98,4 +107,8 @@ def _table() -> tuple[dict[str, str | None], set[str], set[str]]:
         for key in {" ".join(words), " ".join(word for word in words if word not in always)} - {""}:
             if names.setdefault(key, part) != part:
                 raise ValueError(f"{TABLE.name} gives {name!r} two meanings: {names[key]} and {part}; keep one")
-    return names, always, last
+    meant: dict[str, set[str | None]] = {}
+    for key, part in names.items():
+        meant.setdefault(_bag(key.split()), set()).add(part)
+    anyhow = {bag: next(iter(parts)) for bag, parts in meant.items() if bag and len(parts) == 1}
+    return names, anyhow, always, last

@@ -123,12 +123,75 @@ def test_a_long_list_of_views_ends():
         ("5th MC neck fx, 35 deg volar tilt.", ("hand", "cervical spine"), {"hand"}),
         ("Subungual exostosis.", ("left foot", "left knee"), {"left foot"}),
         ("Wedging of T6.", ("cervical spine", "thoracic spine"), {"thoracic spine"}),
+        (
+            "No injury of the shoulder, humerus or elbow.",
+            ("shoulder", "humerus", "elbow"),
+            {"shoulder", "humerus", "elbow"},
+        ),
+        ("Findings at the hand, hips and knee.", ("hand", "pelvis", "knee"), {"hand", "pelvis", "knee"}),
+        ("Dactylitis of a finger and a toe.", ("hand", "foot", "knee"), {"hand", "foot"}),
+        ("Femoral and tibial shaft fractures.", ("femur", "tib fib", "chest"), {"femur", "tib fib"}),
+        ("Fracture of the proximal third of the ulna.", ("elbow", "forearm"), {"forearm"}),
+        ("The pelvis is normal. Gibbus at L1/L2 with beaking of L1.", ("lateral spine", "pelvis"), {"lateral spine"}),
+        ("Renal osteodystrophy at the wrist.", ("chest", "left wrist"), {"left wrist"}),
+        ("The right acetabulum is shallow.", ("pelvis", "leg length"), {"pelvis"}),
+        ("Genu valgum.", ("pelvis", "leg length"), {"leg length"}),
+        ("Callus at the left tibia.", ("left lower limb", "right lower limb"), {"left lower limb"}),
+        ("Fractures of the left 5th to 7th ribs.", ("ribs left", "ribs right"), {"ribs left"}),
+        (
+            "AP: A long curve. Lateral: No listhesis.",
+            ("spine whole AP", "spine whole lateral"),
+            {"spine whole lateral"},
+        ),
+        ("Flat left femoral head. The head is uncovered by a third.", ("pelvis", "left knee"), {"pelvis"}),
+        ("The pelvis is normal. The left hip has slipped. No slip on the right.", ("pelvis", "left hip"), {"pelvis"}),
     ],
 )
 def test_the_last_sentence_goes_where_it_belongs(report, names, truth):
     sentences = split(report)
     answer = assign_by_rules(study_of(report, *names), sentences)
     assert {name for name, numbers in answer.of_part.items() if sentences[-1].number in numbers} == truth
+
+
+@pytest.mark.parametrize("name", ["skeletal survey", "babygram", "shunt series"])
+def test_a_film_of_the_whole_body_takes_what_no_other_film_shows(name):
+    report = "Rib fractures. The skull is normal. The left tibia has a corner fracture."
+    assert texts(report, name) == {name: report}
+    assert texts(report, name, "skull") == {
+        name: "Rib fractures. The left tibia has a corner fracture.",
+        "skull": "The skull is normal.",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "24+3 wks, day 9, abdominal distension.",
+        "Stubbed toe, bleeding at the nail.",
+        "Fell while skateboarding earlier today, neurovascularly intact.",
+        "Mum tells us that he had a lesion excised from the right thigh.",
+        "Psoriatic arthritis, baseline films before starting biologics.",
+        "Post UVC insertion.",
+        "Day 1 after open reduction in a spica cast.",
+        "Last CXR in Feb.",
+        "Flexion and extension laterals of the cervical spine.",
+        "ENT review once swelling has subsided.",
+        "Message left with the orthopedic resident on call.",
+        "UVC to be withdrawn, nurse in charge told.",
+        "MRI for confirmation of reduction is booked.",
+        "Ultrasound is more sensitive for effusion.",
+        "This addendum is issued at the request of the surgeons.",
+        "A pulled elbow is a clinical diagnosis.",
+        "For discussion at the spinal MDT.",
+    ],
+)
+def test_what_others_wrote_of_no_film_is_dropped(text):
+    assert list(reasons(text, "chest", "left elbow")) == [text]
+
+
+def test_a_classification_s_letter_ends_its_sentence():
+    report = "Left sided Perthes disease, Herring C. Orthopaedic referral is recommended."
+    assert texts(report, "pelvis") == {"pelvis": "Left sided Perthes disease, Herring C."}
 
 
 def test_the_phantom_s_reports_come_out():
@@ -273,7 +336,7 @@ def test_an_impression_without_anatomy_is_matched_with_the_findings():
 def test_a_part_without_expert_and_a_study_without_parts_are_answered():
     report = "No fracture. The lungs are clear."
     whole = Study("s", "p", report, (FilmedPart("babygram", None, None),))
-    assert assign_by_rules(whole, split(report)).of_part["babygram"] == (0,)
+    assert assign_by_rules(whole, split(report)).of_part["babygram"] == (0, 1)
     nothing = Study("s", "p", report, ())
     answer = checked(assign_by_rules(nothing, split(report)), nothing, split(report))
     assert answer.dropped == {0: "unassigned", 1: "unassigned"}
@@ -284,7 +347,7 @@ def test_the_engine_says_who_answered_and_how_sure_it_is():
     engine = RuleEngine()
     answer = asyncio.run(engine.assign(study, split(study.report)))
     assert answer == assign_by_rules(study, split(study.report))
-    assert engine.provenance.engine == "rules" and engine.provenance.prompt_version == "rules-2"
+    assert engine.provenance.engine == "rules" and engine.provenance.prompt_version == "rules-3"
     assert 0.5 < answer.confidence["left knee"] < 1
     assert answer.confidence["left hip"] == 0
 

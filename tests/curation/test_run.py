@@ -147,11 +147,11 @@ def test_a_server_that_is_gone_stops_the_run_and_the_next_one_goes_on(tmp_path, 
 
 def test_a_kill_at_any_moment_repeats_no_call_but_those_on_their_way(tmp_path):
     """SIGKILL while a server with faults answers; then on. The server counts its good answers by content."""
-    source, log = table(tmp_path, 60), tmp_path / "log"
+    source, log, hold = table(tmp_path, 60), tmp_path / "log", tmp_path / "hold"
     in_flight, kills = 8, 3
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     script = ROOT / "tests/support/fault_server.py"
-    arguments = ["--faults", "0.2", "--seed", "1", "--delay", "0.02", "--log", str(log)]
+    arguments = ["--faults", "0.2", "--seed", "1", "--delay", "0.02", "--log", str(log), "--hold", str(hold)]
     with subprocess.Popen(
         [sys.executable, str(script), *arguments], stdout=subprocess.PIPE, text=True, env=environment
     ) as faulty:
@@ -163,11 +163,14 @@ def test_a_kill_at_any_moment_repeats_no_call_but_those_on_their_way(tmp_path):
             draw = random.Random(0)
             for kill in range(kills):
                 stop_at = 30 * (kill + 1) + draw.randrange(10)
+                hold.with_name("next").write_text(str(stop_at))
+                hold.with_name("next").replace(hold)
                 with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as running:
                     while running.poll() is None and (not log.exists() or log.read_text().count("\n") < stop_at):
                         time.sleep(0.005)
                     assert running.poll() is None, "it was through before it could be killed"
                     running.send_signal(signal.SIGKILL)
+            hold.unlink()
             subprocess.run(command, env=environment, check=True, capture_output=True)
         finally:
             faulty.kill()

@@ -158,12 +158,32 @@ def test_the_number_of_workers_changes_no_byte_and_another_key_changes_every_nam
     assert not ids[0] & ids[1]
 
 
-def start(films: Path, out: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "pedclip.cli", "data", "build", str(films), "--out", str(out), "--side", "48"]
+# Gives out no further shard once so many are written: a kill then comes before the end, however slow the killer is.
+HELD = """
+import sys, time
+from pathlib import Path
+import pedclip.processing.data.archive.build as build
+from pedclip.cli import main
+unfinished, share, wait = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), build.wait
+def held(*of, **how):
+    while len(list(unfinished.glob("*-of-*.json"))) >= share:
+        time.sleep(1)
+    return wait(*of, **how)
+build.wait = held
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def start(films: Path, out: Path, hold_at: int = 10**6) -> subprocess.Popen:
+    program = [sys.executable, "-c", HELD, str(unfinished_of(out)), str(hold_at)]
+    command = ["data", "build", str(films), "--out", str(out), "--side", "48", "--shard-images", "3", "--workers", "2"]
     return subprocess.Popen(
-        [*command, "--shard-images", "3", "--workers", "2"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        [*program, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def unfinished_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}-private") / "unfinished"
 
 
 def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(films, tmp_path):
@@ -172,9 +192,9 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(films, tmp_path):
     (tmp_path / "killed-private").mkdir()
     shutil.copy(tmp_path / "whole-private/key", tmp_path / "killed-private/key")
     shards = len(list((whole / "data").iterdir()))
+    assert shards > 15  # more than two thirds and the four that two workers may hold
     for share in (1, shards // 3, 2 * shards // 3):
-        running = start(films, killed)
-        unfinished = tmp_path / "killed-private/unfinished"
+        running, unfinished = start(films, killed, hold_at=share), unfinished_of(killed)
         while running.poll() is None and len(list(unfinished.glob("*-of-*.json"))) < share:
             time.sleep(0.01)
         assert running.poll() is None, "it was through before it could be killed"
@@ -204,13 +224,13 @@ def test_a_build_killed_before_its_report_is_there_goes_on(films, tmp_path):
 
 
 def test_workers_end_when_their_build_is_killed_alone(films, tmp_path):
-    running = start(films, tmp_path / "out")
-    while not list((tmp_path / "out-private").glob("unfinished/*-of-*.json")):
+    running = start(films, tmp_path / "out", hold_at=1)
+    while not list(unfinished_of(tmp_path / "out").glob("*-of-*.json")):
         assert running.poll() is None
         time.sleep(0.01)
     running.kill()
     running.wait()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         left = subprocess.run(
             ["ps", "-o", "pid=,stat=", "-g", str(running.pid)], capture_output=True, text=True

@@ -54,6 +54,16 @@ def test_every_term_of_the_dicom_standard_is_known():
         ("R T-spine", "thoracic_spine"),
         ("x-ray of the left elbows", "elbow"),
         ("Radius and Ulna", "forearm"),
+        ("XR CHEST 2 VW", "chest"),
+        ("XR Foot Min 3 Views Left", "foot"),
+        ("Spine, lumbar", "lumbar_spine"),
+        ("spine whole lateral", "whole_spine"),
+        ("Tib & Fib Lt", "lower_leg"),
+        ("Left 2nd toe", "foot"),
+        ("XR Hand Lt for bone age", "hand"),
+        ("Pelvis postop", "pelvis"),
+        ("leg lengths", None),
+        ("VP shunt series", None),
     ],
 )
 def test_names_of_devices_data_sets_and_reports_reach_their_part(name, part):

@@ -1,8 +1,10 @@
 """A chat server on the loopback address that answers as asked, counts by content, and fails as planned.
 
-    python tests/support/fault_server.py --seed 1 --faults 0.4 --log FILE
+    python tests/support/fault_server.py --seed 1 --faults 0.4 --log FILE --hold NUMBER
 
-prints its port. Every good answer is written to FILE before it is sent. Standard library and aiohttp alone.
+prints its port. Every good answer is written to FILE before it is sent. While the file NUMBER is there and FILE has as
+many lines as it says, nothing is answered: a test can kill a client there, however slow the test is.
+Standard library and aiohttp alone.
 """
 
 import argparse
@@ -33,6 +35,7 @@ class Plan:
     refuses_schema: bool = False
     poison: str | None = None  # a question with this word is never answered
     log: Path | None = None
+    hold: Path | None = None  # a file: so many good answers are the last while it is there
     good: dict[str, int] = field(default_factory=dict)  # digest of the question: good answers given
     requests: int = 0
     most_at_once: int = 0
@@ -74,6 +77,8 @@ def application(plan: Plan) -> web.Application:
         if plan.poison and plan.poison in question:
             return web.Response(status=500)
         await asyncio.sleep(plan.delay)
+        while held(plan):
+            await asyncio.sleep(0.01)
         kind = draw.choice(plan.kinds) if draw.random() < plan.faults else None
         text = right_answer(question)
         if kind == "429":
@@ -116,6 +121,13 @@ def application(plan: Plan) -> web.Application:
     return app
 
 
+def held(plan: Plan) -> bool:
+    try:
+        return plan.hold is not None and sum(plan.good.values()) >= int(plan.hold.read_text())
+    except FileNotFoundError:
+        return False
+
+
 async def redirect(request: web.Request) -> web.Response:
     return web.Response(status=307, headers={"Location": "http://example.invalid/v1/chat/completions"})
 
@@ -147,6 +159,7 @@ if __name__ == "__main__":
     parser.add_argument("--faults", type=float, default=0.0)
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--hold", type=Path)
     args = parser.parse_args()
     kinds = tuple(kind for kind in FAULTS if kind != "timeout")
-    sys.exit(asyncio.run(serve(Plan(args.faults, kinds, args.seed, args.delay, log=args.log))))
+    sys.exit(asyncio.run(serve(Plan(args.faults, kinds, args.seed, args.delay, log=args.log, hold=args.hold))))
