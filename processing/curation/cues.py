@@ -5,8 +5,6 @@ import re
 from .cue_words import (
     ASKS_FIRST,
     COMPARES,
-    HISTORY_CERTAIN,
-    HISTORY_LIKELY,
     IRRELEVANT,
     MODIFIERS,
     OF_FILMS,
@@ -22,6 +20,7 @@ from .cue_words import (
     VIEWED,
     WISHED,
 )
+from .history_words import HISTORY_CERTAIN, HISTORY_LIKELY
 from .lexicon import mentions, tokens
 from .schema import Reason
 

@@ -134,7 +134,7 @@ def _placed(table: Lexicon, entry: Entry, words: list[Token], first: int, last: 
         return entry
     region = _region(table, words, first, last)
     after = _joined(table, words, last) + 1
-    hurt = after < len(words) and words[after].word in ("injury", "fracture", "lesion")
+    hurt = any(word.word in ("injury", "fracture", "lesion") for word in words[after : after + 3])
     weak = region == "whole" and words[first].word in table.adjectives and not hurt
     return _bone_entry(entry.bone, region, weak, entry.name and region in ("whole", "shaft"))
 

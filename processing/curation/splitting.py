@@ -16,10 +16,16 @@ from .titles import is_subtitle, is_title
 
 LINE = re.compile(r"[^\n\r\v\f\x85\u2028\u2029]+")
 MARKER = re.compile(
-    r"(?:\(?\d{1,2}[.)](?!\d)|\(?[a-hA-H]\)|\((?:i{1,3}|iv|v)\)|[-\u2013\u2014*•·‣▪●○>]+)(?=\s)|[•·‣▪●○](?=\S)"
+    r"(?:\(?\d{1,2}[.)](?!\d)|\(?[a-hA-H]\)|\((?:i{1,3}|iv|v)\)|(?:i{1,3}|iv)[.)]|[-\u2013\u2014*•·‣▪●○>]+)(?=\s)|"
+    r"\d{1,2}[.)](?=[A-Z][a-z])|[•·‣▪●○](?=\S)"
 )
-INLINE_MARKER = re.compile(r"\(?\d{1,2}[.)](?=\s+[A-Z(\"“])")  # in running text, where a sentence may begin
-LABEL = re.compile(r"[*#_\[<=\s]*([^\W\d_][^:.;?!]{0,60}?)[*_\]>=\s]*(?::+[*_]*|\s[-\u2013\u2014]+)(?=\s|$|[A-Z])")
+INLINE_MARKER = re.compile(
+    r"\(?\d{1,2}[.)](?=\s*[A-Z(\"“])|\(?[b-h]\)(?=\s)"
+)  # in running text, where a sentence may begin
+GLUED_ITEM = re.compile(r"\d{1,2}[.)]\s*[A-Z]")
+LABEL = re.compile(
+    r"[*#_\[<=\s]*([^\W\d_][^:.;?!]{0,60}?)[*_\]>=\s]*(?::+[*_]*|\s[-\u2013\u2014]+)(?=\s|$|[A-Z]|\d[.)])"
+)
 BARE_LABEL = re.compile(r"[*#_\[<=\s]*([^:.;?!]{1,40}?)[*_\]>=\s.]*$")
 STOP = re.compile(r"[.?!…]+[\"'”\u2019)\]]*|;")
 TITLES = frozenset("dr drs mr mrs ms prof st vs e.g eg i.e ie cf fig figs approx ca viz resp dept".split())
@@ -190,15 +196,14 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
     def piece(start: int, end: int, **kind: object) -> _Piece:
         return _Piece(start, end, block.number, first, block.after_blank, **kind)  # type: ignore[arg-type]
 
-    listed = 0  # the number of the list's item
+    listed = ""  # the next item of the list
     while at < block.end:
         marker = (MARKER if first else INLINE_MARKER).match(report, at, block.end)
         if marker is not None:
             yield piece(at, marker.end(), heading=True, marker=True)
             first, at = False, _skip(report, marker.end(), block.end)
             whole_line = True
-            digits = re.search(r"\d+", marker[0])
-            listed = int(digits[0]) if digits else 0
+            listed = _next_item(marker[0])
         else:
             whole_line = first
         if at >= block.end:
@@ -210,11 +215,19 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
             continue
         end = _sentence_end(report, at, block.end)
         if listed:  # "1. Clear lungs 2. Normal heart"
-            unstopped = re.compile(rf"\s(?=\(?{listed + 1}[.)]\s+[A-Z])").search(report, at, block.end)
+            unstopped = re.compile(rf"\s(?=\(?{listed}\s+[A-Z])").search(report, at, block.end)
             end = min(end, unstopped.start()) if unstopped else end
         empty = not any(letter.isalnum() for letter in report[at:end])
         yield piece(at, end, heading=empty, marker=empty)
         first, at = False, _skip(report, end, block.end)
+
+
+def _next_item(marker: str) -> str:
+    """A pattern of what follows "1." or "a)" in its list; empty where nothing counts."""
+    digits, letter = re.search(r"\d+", marker), re.search(r"[a-g](?=\))", marker)
+    if digits:
+        return rf"{int(digits[0]) + 1}[.)]"
+    return rf"{chr(ord(letter[0]) + 1)}\)" if letter else ""
 
 
 def _skip(report: str, at: int, end: int) -> int:
@@ -294,7 +307,12 @@ def _ends_sentence(report: str, start: int, stop: int, at: int, end: int) -> boo
         return len(words_before) > 1 and len(report[at:end].split()) > 1
     if not following.isspace():
         word = words_before[-1]  # "normal.No fracture"
-        return sign == "." and at == stop + 1 and following.isupper() and len(word) > 2 and word[-2:].islower()
+        if sign != "." or at != stop + 1:
+            return False
+        if GLUED_ITEM.match(report, at):  # "effusion.2.Right hip"
+            return word.isalpha() and len(word) > 2
+        whole = len(word) > 2 or word in _table()[2]
+        return following.isupper() and whole and word[-2:].islower()
     if sign == "?" and report[stop - 1].isspace():
         return False  # "? fracture"
     upcoming = report[_skip(report, at, end) : end]

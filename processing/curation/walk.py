@@ -22,6 +22,7 @@ from .walk_words import (
     GENERAL,
     LABEL,
     NOT_IN_VIEW,
+    ON_FILM,
     PLAIN,
     SIDE_TITLE,
     THROUGHOUT,
@@ -201,6 +202,9 @@ class Walk:
         elif telling:
             frame = FRAME.match(text)
             framed = [m for m in telling if frame and m.entry.name and words[m.last].end <= frame.end()]
+            if (on := ON_FILM.search(text)) is not None:
+                there = [m for m in telling if m.entry.name and on.start() < words[m.first].start < on.end()]
+                framed, telling = there or framed, [*there, *(m for m in telling if m not in there)]
             hit = self._by_mentions(text, framed, telling, sided)
             if hit is not None:
                 return hit
@@ -231,7 +235,7 @@ class Walk:
                 own |= showing
             elif hit is not None and hit[1] != "neighbour":
                 others |= hit[0]
-            elif mention.entry.name:
+            elif mention.entry.name and not mention.words <= ENDS:
                 strange = True
         if others and not own:
             self.place.heading = None

@@ -31,6 +31,12 @@ FRAME = re.compile(
     r"[^,;:]{3,80}?\b(?=(?:shows?|demonstrates?|reveals?|exhibits?|displays?)\b)|[^;:]{3,80}(?=: ))",
     re.IGNORECASE,
 )
+# "... is seen on the spine film": what else is named lies there.
+ON_FILM = re.compile(
+    r"\bon the (?:\w+[- ]){0,2}?\w+ (?:film|radiograph|image|view|projection|part|portion|x-?ray)s?\b|"
+    r"^on the lateral \w+ ",
+    re.IGNORECASE,
+)
 NOT_IN_VIEW = re.compile(
     r"\bnot (?:fully |completely |entirely )?(?:included|imaged|in view|covered|shown|filmed)\b|\boutside the", re.I
 )
