@@ -21,7 +21,7 @@ FINDING = (
 SHOWS = any_of(
     r"\b(?:show|demonstrat|reveal|depict|display|disclos|confirm|exclud)\w*",
     r"\b(?:normal|unremarkable|intact|preserved|maintained|clear|congruent|symmetric|abnormal|unchanged|stable|"
-    r"alignment|aligned)",
+    r"alignment|aligned|parallel|equal)",
     rf"\b(?:{FINDING})",
     r"\bno (?:evidence|acute|significant|focal|definite|obvious|bony|other|radiographic)\b",
     r"\b(?:interval|progress|improve|worsen|resol|increas|decreas|redemonstrat)",
@@ -107,6 +107,10 @@ IRRELEVANT = any_of(
     r"^for (?:discussion|review|referral|rigid|bronchoscopy)\b|\bmdt\b|\bnot routinely (?:indicated|needed)\b",
     r"^(?:(?:above|below)[- ]?(?:knee|elbow) |volar |dorsal )?(?:back-?slab|sling|splint|boot)(?:[,.]|$| for\b)",
     r"\b(?:interpreted|read|reported) by the\b|^(?:mri|ct|ultrasound|us)\b.{0,20}\b(?:more|most) sensitive\b",
+    r"\btold\.?$|\bto see\.?$|\bdiscretion\b|\b(?:seen|sent|received) (?:the |these )?images\b|"
+    r"\bcop(?:y|ies) (?:goes|sent)\b|\b(?:mentioned|explained|given|handed) to (?:the )?(?:family|mother|father|mum|"
+    r"mom|nan|parents?|patient|child)\b|"
+    r"^(?:not )?fit (?:for|to)\b|^(?:[\w-]+ ){0,2}(?:sling|crutches)\.?$|^radiographer'?s? (?:note|comment)",
     r"\bimages? (?:are|were|was|is) (?:archived|stored|sent)|\b(?:pacs|accession|mrn|medical record number)\b|"
     r"\bpage \d+ of \d+",
 )
@@ -143,6 +147,8 @@ RECOMMENDS = any_of(
     r"\b(?:mri|ct|ultrasound|us|views?)\b.{0,20}\b(?:would|may|can|could|will) (?:help|characteri[sz]e|clarify|"
     r"further|better|assess|delineate|define|add)",
     r"\bneeds? (?:\w+ ){0,3}(?:review|referral|imaging|input|follow[- ]?up|assessment|films?|mri|ct)\b",
+    r"^no (?:repeat|follow[- ]?up|further (?:films?|imaging|views?)) (?:is )?(?:needed|required|necessary)\b|"
+    r"^(?:also |please )?(?:re-?)?(?:examine|image|x-?ray|check) .*\b(?:weeks?|months?|days?)\b",
     r"\bto correlate\b|\bsuggested\.?$|^(?:please )?(?:consider|continue|keep)\b|\bplease (?:get|obtain|arrange|"
     r"repeat|request|consider|refer|perform)\b|\b(?:tests?|testing|biopsy|bloods?|serology|genetics?) "
     r"(?:can|may|could|would|should|will)\b",
@@ -178,6 +184,9 @@ TECHNIQUE = any_of(
     rf"\b(?:obtained|acquired|performed|taken|done)\b.*\b{FILMS}\b",
     rf"\b(?:examination|exam|study|imaging|investigation)s? (?:was|were|has been) (?:{MADE}|carried out|undertaken|"
     rf"conducted)\b",
+    r"\b\d+ ?mls? (?:of )?(?:omnipaque|gastrografin|contrast|barium)\b",
+    rf"^(?:{VIEW} [a-z ]{{3,20}}(?:[,;] |\.?$)){{2,}}$",
+    r"^(?:contralateral|comparison) (?:views?|films?|radiographs?) (?:of|at|for|obtained|taken|only|requested)\b",
     rf"\b{COUNT} {FILMS} (?:of|each|per|in all|in total)\b",
     rf"^(?:(?!left|right|long|internal|external|rotat|limited|lateral \w+ (?:fracture|bow)){VIEW}[, ]+(?:and )?){{2,}}"
     r"(?:of )?(?:the )?[\w ,]+\.?$",
@@ -222,7 +231,7 @@ COMPARES = any_of(
     r"^(?:on|in) the (?:prior|previous|earlier|last)\b|^(?:the )?(?:initial|first|index|outside) (?:\w+ )?(?:survey|"
     r"study|films?|images?|imaging|radiographs?)\b.*\b(?:reported|showed|demonstrated|was|were)\b",
     r"^(?:this|these|those|it) (?:was|were|measured)\b.*\b(?:in|on) (?:jan|feb|march|apr|may|june?|july?|aug|sep|oct|"
-    r"nov|dec|\d)|^comparison (?:views?|films?|radiographs?) of\b",
+    r"nov|dec|\d)",
     r"^(?:this|that|it|these|those|which) had (?:shown|demonstrated|revealed)\b",
     rf"^(?:the )?(?:prior|previous|earlier|last|most recent) (?:\w+ ){{0,3}}{RECORDS}\b.{{0,30}}(?:dated|of|from|on|"
     rf"in|\d)",
@@ -246,7 +255,8 @@ RADIOLOGIC = any_of(
 # Without these and anatomy a sentence speaks of no film: 1 in 80 of those below findings in Open-i, most of them
 # advice, signatures and notes. `MODIFIERS` alone are enough only below or after findings.
 OF_FILMS = any_of(
-    r"\b(?:shaft|appos|osteotom|straight|bridg|hardware|loosen|cortex|cortical|punctur|"
+    r"\b(?:index|angle|percentage|magnet|coin|batter(?:y|ies)|bead|needle|marble|button|unstable|crawford|"
+    r"shaft|appos|osteotom|straight|bridg|hardware|loosen|cortex|cortical|punctur|"
     r"bon[ey]|osseous|mineral|deminerali|matur|catheter|tips?\b|lines?\b|tubes?\b|drains?\b|stents?\b|leads?\b|"
     r"clips?\b|sutures?\b|wires?\b|screws?\b|plates?\b|nails?\b|pins?\b|rods?\b|implant|prosthe|staples?\b|"
     r"devices?\b|piercing|contusion|ha?ematoma|ha?emorrhag|articular|inflamm|muscle|soft tissue|fat plane|interosse|"
@@ -296,12 +306,13 @@ STATES = any_of(
     r"\b(?:bony|inflammatory|erosive|arthritic|osseous) changes?\b|\b(?:show\w*|demonstrat\w+|reveal\w*|excluded)\b",
     r"^no\b(?! (?:trauma|known|history|injury|fever|pain))|\bno (?:acute|evidence|bony|osseous|fracture|focal|"
     r"definite|radiographic|displaced|dislocation|significant|joint|soft)\b|\bwithin normal limits\b|"
-    r"\bunremarkable\b|(?<!neurovascularly )\bintact\b",
+    r"\bunremarkable\b|(?<!neurovascularly )(?<!neurology )(?<!neurologically )\bintact\b|"
+    r"\b(?:tuft|body|bodies|vertebrae?|end-?plates?) (?:is |are )?crushed\b",
     r"\b(?:subtle|mild|minor|moderate|marked|significant|large|obvious|definite|tiny|extensive|"
     r"severe)\b.{0,30}\b(?:fracture|effusion|swelling|erosion|narrowing|change|opacit|consolid)",
     r"\b(?:undisplaced|nondisplaced|non-displaced|displaced|transverse|oblique|spiral|buckle|greenstick|linear|"
     r"depressed|tuft|crush|burst|wedge|compression|avulsion|stress|toddler'?s|tripod|triplane|tillaux|torus|hairline|"
-    r"pathological|salter\W?harris|healing|comminuted|impacted|supracondylar|midshaft|mid-shaft|diaphyseal|"
+    r"pathological|physeal|salter\W?harris|healing|comminuted|impacted|supracondylar|midshaft|mid-shaft|diaphyseal|"
     r"metaphyseal)\b.{0,40}\bfracture",
 )
 SHOWN = re.compile(r"(?<!to )\b(?:show(?:s|ed|ing|n)?|demonstrat\w+|reveal\w*|confirm(?:s|ed)?|excludes?)\b")

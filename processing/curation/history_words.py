@@ -92,9 +92,13 @@ HISTORY_LIKELY = any_of(
     r"\btreated (?:\w+ ){0,2}(?:in|with|by) (?:an? )?(?:\w+ )?(?:cast|plaster|spica|sling|splint|brace|traction|"
     r"k-?wires?|orif|fixation|nails?|harness|pavlik|antibiotics)\b|\bpreviously (?:fractured|treated|operated)\b",
     r"\b(?:following|after) (?:an? )?(?:\w+ )?(?:fall|injury|trauma|accident|collision)\b",
-    r"^\?|\?\s*$|\?\s?\w|\bheadaches?\b|\bsore\b|\bfacies\b|\bcorneal\b|\bdysmorphic\b|\bdevelopmental\b|\bpreterm\b|"
+    r"^\?|\?\s*$|\?\s?\w|\bheadaches?\b|\b\d{1,2}[mf]\b|\bday \d+ (?:after|post|of)\b|\bmurmur\b|\bfamily\b|\bgums\b|"
+    r"\b(?:roller\s?(?:skat|blad)\w*|drive\s?way|paddock|quad (?:bike|rolled)|moped|motorcycle|motocross|"
+    r"ski(?:ing|ed)?|snowboard\w*|surfing|climb\w*|monkey bars|bouncy|zip ?line|lawn-?mower|treadmill|helmet|"
+    r"drawn into|stopped walking|asks?|asking|wants?|insists?|wonder\w*|worried|keen|concerned|sore|facies|corneal|"
+    r"dysmorphic|developmental|preterm)\b|"
     r"\b(?:after|post|following) \w+(?:ectomy|otomy|plasty)\b|\bweek \d+\.?$|"
     r"\b(?:annual|yearly|monthly) (?:review|films?|check)\b",
-    rf"^(?!.*\bage\b).*{AGE}\.?$",
+    rf"^(?!.*\b(?:age|standard|greulich|skeletal)\b).*{AGE}(?:\.?$|, )",
     rf"^{AGE}|\b(?:girl|boy|toddler(?!'?s fracture)|baby|infant|newborn|neonate|ex-?prem\w*|premature)\b",
 )

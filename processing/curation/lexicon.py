@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, normalize
 
 import yaml
 
@@ -300,6 +301,13 @@ def _american(word: str) -> str:
     return word
 
 
+def _plain_letters(word: str) -> str:
+    """Without marks: Köhler as Kohler."""
+    return (
+        "".join(letter for letter in normalize("NFKD", word) if not combining(letter)) if not word.isascii() else word
+    )
+
+
 def _singular(word: str) -> tuple[str, bool]:
     word = re.sub(r"['\u2019]s$|['\u2019]$", "", word).replace("\u2019", "'")
     irregular = _spelling()[1]
@@ -317,7 +325,7 @@ def _normal(word: str) -> tuple[str, bool]:
     irregular = _spelling()[1]
     if word in irregular:
         return irregular[word], True
-    word, plural = _singular(_american(word))
+    word, plural = _singular(_american(_plain_letters(word)))
     vocabulary = lexicon().vocabulary
     if len(word) < LONG or word in vocabulary or word in _spelling()[2]:
         return word, plural

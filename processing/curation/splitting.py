@@ -215,7 +215,7 @@ def _pieces(report: str, block: _Block) -> Iterator[_Piece]:
             continue
         end = _sentence_end(report, at, block.end)
         if listed:  # "1. Clear lungs 2. Normal heart"
-            unstopped = re.compile(rf"\s(?=\(?{listed}\s+[A-Z])").search(report, at, block.end)
+            unstopped = re.compile(rf"\s+(?=\(?{listed}\s+[A-Z])").search(report, at, block.end)
             end = min(end, unstopped.start()) if unstopped else end
         empty = not any(letter.isalnum() for letter in report[at:end])
         yield piece(at, end, heading=empty, marker=empty)

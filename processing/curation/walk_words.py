@@ -28,6 +28,7 @@ BONES = re.compile(r"\b(?:bones?|osseous|bony|skelet\w+)\b", re.IGNORECASE)
 # "In the left knee, ...", "The chest shows ...": what is named there is where all the rest of the sentence lies.
 FRAME = re.compile(
     r"(?:(?:in|on|at|for|regarding|concerning) [^,;:]{3,80}(?=,)|"
+    r"(?:in|on|at) the [^,;:]{3,30}?(?= (?:there|the|an?|no) )|"
     r"[^,;:]{3,80}?\b(?=(?:shows?|demonstrates?|reveals?|exhibits?|displays?)\b)|[^;:]{3,80}(?=: ))",
     re.IGNORECASE,
 )

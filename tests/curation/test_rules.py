@@ -74,9 +74,19 @@ def test_the_reports_that_were_held_out_come_out_nearly_as_well():
     assert counts.leaked == 0 < counts.history
 
 
-@pytest.mark.parametrize(("half", "studies", "floor", "leaks"), [("dev", 85, 0.96, 5), ("test", 40, 0.93, 5)])
-def test_reports_by_others_come_out(half, studies, floor, leaks):
-    counts, found = Counts(), marked_studies(half, BY_OTHERS)
+@pytest.mark.parametrize(
+    ("file", "half", "studies", "floor", "leaks"),
+    [
+        ("a", "dev", 85, 0.96, 5),
+        ("a", "test", 40, 0.93, 5),
+        ("b", "dev", 60, 0.97, 1),
+        ("c", "dev", 60, 0.95, 1),
+        ("d", "dev", 60, 0.95, 2),
+        ("e", "dev", 80, 0.91, 1),
+    ],
+)
+def test_reports_by_others_come_out(file, half, studies, floor, leaks):
+    counts, found = Counts(), marked_studies(half, BY_OTHERS / f"{file}.yaml")
     for study, truths in found:
         score(study, truths, counts)
     assert len(found) == studies

@@ -12,7 +12,7 @@ from pedclip.processing.curation.schema import Study, checked
 from pedclip.processing.curation.splitting import split
 
 FOLDER = Path(__file__).parent.parent / "curation"
-OWN, BY_OTHERS = FOLDER / "reports.yaml", FOLDER / "reports_by_others.yaml"
+OWN, BY_OTHERS = FOLDER / "reports.yaml", FOLDER / "by_others"
 OWN_NAMES = {"toes right foot": "foot"}
 TAG = re.compile(r"\{([^}]*)\}")
 
