@@ -57,10 +57,12 @@ IRRELEVANT = any_of(
     r"result|inform)",
     r"\bcritical (?:result|finding)s? (?:was|were|called|comm|notif)|\bread[- ]?back\b",
     r"\b(?:critical|urgent|significant) (?:results?|findings?) (?:system|pathway|alert|log)\b|"
-    r"\b(?:films?|images?|views?|reports?) to follow\b|"
+    r"\b(?:films?|images?|views?|reports?) to follow\.?$|"
     r"\b(?:final|formal|full|official|preliminary|provisional|addend\w+) (?:read|report|interpretation)\b|"
-    r"\baddend\w+ (?:is|was|has been) (?:issued|made|added|dictated|created)\b|\bis a clinical diagnosis\b|"
-    r"\b(?:in line with|according to|as per|per) (?:\w+ ){0,2}(?:guidance|guidelines?|protocol|policy)\b|"
+    r"\baddend\w+ (?:is|was|has been) (?:issued|made|added|dictated|created)\b|"
+    r"\bis a clinical diagnosis\b(?!.*\b(?:but|however)\b)|"
+    r"^(?!.*(?:\d ?(?:mm|cm|deg|years)|\btip\b|\b[tl]\d)).*\b(?:in line with|according to|as per|per) (?:\w+ ){0,2}"
+    r"(?:guidance|guidelines?|protocol|policy)\b|"
     r"\bwet read\b|\breport to follow\b",
     r"^(?:yours|sincerely|faithfully|respectfully|cordially|best wishes|with (?:best|kind)|best regards|(?:warm |"
     r"kindest )?regards)\b",
@@ -104,13 +106,16 @@ IRRELEVANT = any_of(
     r"degrad|limit|hinder|imped|overl)\w*(?: \w+){0,4}? (?:details?|assessment|evaluation|views?|interpretation|"
     r"films?|images?|anatomy)\.?$",
     r"^message\b|\bmessage (?:was )?left\b|\b(?:nurse|team|doctor|dr|registrar|parents?|consultant)\b.{0,20}\btold\b",
-    r"^for (?:discussion|review|referral|rigid|bronchoscopy)\b|\bmdt\b|\bnot routinely (?:indicated|needed)\b",
-    r"^(?:(?:above|below)[- ]?(?:knee|elbow) |volar |dorsal )?(?:back-?slab|sling|splint|boot)(?:[,.]|$| for\b)",
-    r"\b(?:interpreted|read|reported) by the\b|^(?:mri|ct|ultrasound|us)\b.{0,20}\b(?:more|most) sensitive\b",
-    r"\btold\.?$|\bto see\.?$|\bdiscretion\b|\b(?:seen|sent|received) (?:the |these )?images\b|"
+    r"^for (?:discussion|review|referral|rigid|bronchoscopy)\b|(?:^for|\bthe) (?:\w+ )?mdt\b|"
+    r"\bnot routinely (?:indicated|needed)\b",
+    r"^(?:(?:above|below)[- ]?(?:knee|elbow) |volar |dorsal )?(?:back-?slab|splint|boot)(?:\.|$)",
+    r"\b(?:interpreted|read|reported) by the\b|^(?:mri|ct|ultrasound|us)\b.{0,20}\b(?:more|"
+    r"most) sensitive\b(?!.*\bbut\b)",
+    r"\btold\.?$|(?:mr|mrs|ms|dr)\b.*\bto see\.?$|\bdiscretion\b|\b(?:seen|sent|received) (?:the |these )?images\b|"
     r"\bcop(?:y|ies) (?:goes|sent)\b|\b(?:mentioned|explained|given|handed) to (?:the )?(?:family|mother|father|mum|"
     r"mom|nan|parents?|patient|child)\b|"
-    r"^(?:not )?fit (?:for|to)\b|^(?:[\w-]+ ){0,2}(?:sling|crutches)\.?$|^radiographer'?s? (?:note|comment)",
+    r"^(?:not )?fit (?:for|to)\b|^(?!.*(?:pulmonary|vascular|artery))(?:[\w-]+ ){0,2}(?:sling|crutches)\.?$|"
+    r"^radiographer'?s? (?:note|comment)",
     r"\bimages? (?:are|were|was|is) (?:archived|stored|sent)|\b(?:pacs|accession|mrn|medical record number)\b|"
     r"\bpage \d+ of \d+",
 )
@@ -149,7 +154,8 @@ RECOMMENDS = any_of(
     r"\bneeds? (?:\w+ ){0,3}(?:review|referral|imaging|input|follow[- ]?up|assessment|films?|mri|ct)\b",
     r"^no (?:repeat|follow[- ]?up|further (?:films?|imaging|views?)) (?:is )?(?:needed|required|necessary)\b|"
     r"^(?:also |please )?(?:re-?)?(?:examine|image|x-?ray|check) .*\b(?:weeks?|months?|days?)\b",
-    r"\bto correlate\b|\bsuggested\.?$|^(?:please )?(?:consider|continue|keep)\b|\bplease (?:get|obtain|arrange|"
+    rf"\bto correlate\b|\b(?:{STUDY}|testing) suggested\.?$|^(?:please )?(?:consider (?:\w+ ){{0,2}}(?:{STUDY}|"
+    rf"slowing|stopping|input)|continue (?!to see)|keep (?!in mind))\b|\bplease (?:get|obtain|arrange|"
     r"repeat|request|consider|refer|perform)\b|\b(?:tests?|testing|biopsy|bloods?|serology|genetics?) "
     r"(?:can|may|could|would|should|will)\b",
     r"\bif (?:there is )?(?:clinical(?:ly)?|symptoms?|pain|concern|suspicion|indicated)\b.{0,80}\b(?:ct|mri|"
@@ -174,22 +180,20 @@ FILMS = (
     r"(?:views?|projections?|radiographs?|radiography|radiogram|x-?\s?rays?|films?|images?|exposures?|series|study|"
     r"studies|cxr|axr|babygram)"
 )
-VIEWED = any_of(rf"\b(?:{FILMS}|ap|pa|lat|lateral|oblique|frontal|supine|erect|standing|portable)\b")
+VIEWED = any_of(rf"\b(?:{FILMS}|ap|pa|lat|laterals?|oblique|frontal|supine|erect|standing|portable)\b")
 MADE = r"(?:obtained|acquired|performed|taken|submitted|provided|made|done|reviewed|available|exposed|evaluated)"
 TECHNIQUE = any_of(
     rf"\b(?:in|on) (?:{COUNT}|both|orthogonal) (?:orthogonal )?(?:planes?|projections?|views?)\b",
     rf"^(?:an? |the )?(?:{COUNT}[ -])?(?:(?:{VIEW})[,/ ]+(?:and |& |or )?)*{FILMS}\b",
-    rf"^(?:an? |the )?(?!rotation of)(?:{VIEW})(?:(?:,| and|/| &| or)+ ?(?:an? )?(?:{VIEW}))*,? (?:{FILMS}|of)\b",
+    rf"^(?:an? |the )?(?!(?:rotation|flexion|extension) of)(?:{VIEW})(?:(?:,| and|/| &|"
+    rf" or)+ ?(?:an? )?(?:{VIEW}))*,? (?:{FILMS}|of)\b",
     rf"\b{FILMS}\b.*\b(?:was|were|has been|have been|are|is)\b.{{0,30}}\b{MADE}\b",
     rf"\b(?:obtained|acquired|performed|taken|done)\b.*\b{FILMS}\b",
     rf"\b(?:examination|exam|study|imaging|investigation)s? (?:was|were|has been) (?:{MADE}|carried out|undertaken|"
     rf"conducted)\b",
-    r"\b\d+ ?mls? (?:of )?(?:omnipaque|gastrografin|contrast|barium)\b",
-    rf"^(?:{VIEW} [a-z ]{{3,20}}(?:[,;] |\.?$)){{2,}}$",
+    r"\b\d+ ?mls? (?:of )?(?:omnipaque|gastrografin|contrast|barium)\b(?!.*\b(?:in|pass|reflux|fill)\w*\b)",
     r"^(?:contralateral|comparison) (?:views?|films?|radiographs?) (?:of|at|for|obtained|taken|only|requested)\b",
     rf"\b{COUNT} {FILMS} (?:of|each|per|in all|in total)\b",
-    rf"^(?:(?!left|right|long|internal|external|rotat|limited|lateral \w+ (?:fracture|bow)){VIEW}[, ]+(?:and )?){{2,}}"
-    r"(?:of )?(?:the )?[\w ,]+\.?$",
     rf"^{VIEW}(?:(?:,| and| plus|/| &| or|\+)+ ?(?:an? )?{VIEW})+(?: only| each side)?\.?$",
     rf"^(?!.*\b(?:on|in) (?:this|these|the|all)\b)(?:an? |the )?(?:{COUNT} )?(?!left|right|long|internal|external|"
     rf"rotat)(?:{VIEW}[,/]? (?:and |& )?)+(?:[\w-]+ ){{1,5}}?{FILMS}\b",
@@ -229,12 +233,14 @@ COMPARES = any_of(
     r"^(?:when |as )?compared (?:with|to|against)\b(?! (?:the )?(?:left|right|other|opposite|contralateral|normal))|"
     r"^reference (?:films?|stud(?:y|ies)|imaging)\b",
     r"^(?:on|in) the (?:prior|previous|earlier|last)\b|^(?:the )?(?:initial|first|index|outside) (?:\w+ )?(?:survey|"
-    r"study|films?|images?|imaging|radiographs?)\b.*\b(?:reported|showed|demonstrated|was|were)\b",
-    r"^(?:this|these|those|it) (?:was|were|measured)\b.*\b(?:in|on) (?:jan|feb|march|apr|may|june?|july?|aug|sep|oct|"
-    r"nov|dec|\d)",
-    r"^(?:this|that|it|these|those|which) had (?:shown|demonstrated|revealed)\b",
+    r"study|films?|images?|imaging|radiographs?)\b(?!:).*\b(?:reported|showed|demonstrated|was|were)\b(?!.*\b(?:now|"
+    r"has|have|today)\b)",
+    r"^(?:this|these|those|it) (?:was|were|measured)\b.*\b(?:in|on) (?:jan(?:uary)?|feb(?:ruary)?|march|"
+    r"april|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?|(?:19|"
+    r"20)\d\d)\b(?!.*\bnow\b)",
+    r"^(?:this|that|it|these|those|which) had (?:shown|demonstrated|revealed)\b(?!.*\bnow\b)",
     rf"^(?:the )?(?:prior|previous|earlier|last|most recent) (?:\w+ ){{0,3}}{RECORDS}\b.{{0,30}}(?:dated|of|from|on|"
-    rf"in|\d)",
+    rf"in (?:(?:19|20)\d\d|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|\d)",
     r"^(?:none|nil|not available|no priors?)\.?$",
 )
 STILL_SHOWS = re.compile(
@@ -267,7 +273,7 @@ OF_FILMS = any_of(
     r"stimulator|ratio\b|gas\b|air\b|fluid|gap\b|spac|epiphys|slip)\w*",
     r"\b\w{3,}(?:itis|oma|osis|megaly|physis|dysplasia|malacia|sclerosis|listhesis)\b",
     r"\d ?(?:mm|cm|deg|degrees|%|per ?cent)\b",
-    r"\b(?:langenski|ficat|herring|catterall|graf|gartland|risser|lenke|sanders|crowe|stulberg|waldenstr|southwick|"
+    r"\b(?:langenski|ficat|herring|catterall|graf|gartland|risser|lenke|sanders \d|crowe|stulberg|waldenstr|southwick|"
     r"bado|weber|delbet|ogden|kellgren|scurvy|\w+plasia\b|\w+dystroph)",
     r"^(?:this|these|those|it|they|both|here|none|nil|no|nothing|not|without|negative|ditto|same|similar|likewise|"
     r"also|otherwise)\b",

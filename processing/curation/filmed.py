@@ -10,9 +10,12 @@ from .schema import FilmedPart
 from .titles import FILLERS
 
 # A heading of these alone names a film by how it was taken.
-VIEW_WORDS = frozenset("ap pa lateral oblique frontal supine erect upright decubitus prone axial mortise frog".split())
+VIEW_WORDS = frozenset("lateral oblique frontal supine erect upright decubitus prone axial mortise frog".split())
 SIDE_WORDS = frozenset("left right side down up view film projection the".split())
-FULL = {"lat": "lateral", "obl": "oblique", "dec": "decubitus", "lt": "left", "rt": "right"}
+FULL = {
+    "lat": "lateral", "obl": "oblique", "dec": "decubitus", "lt": "left", "rt": "right",
+    "ap": "frontal", "pa": "frontal",
+}  # fmt: skip
 
 # How sure a way of finding the part is; the engine's own numbers, never calibrated.
 SURE = {"name": 0.97, "place": 0.93, "second": 0.8, "neighbour": 0.6}
@@ -111,15 +114,23 @@ class Filmed:
                         return Hit(numbers, "neighbour")
         return None
 
-    def of_view(self, text: str) -> frozenset[int] | None:
-        """The films below "Left lateral decubitus:", where several of one part differ by how they were taken."""
+    def of_view(self, text: str, spoken_of: frozenset[int] = frozenset()) -> frozenset[int] | None:
+        """The films below "Left lateral decubitus:", where several of one part differ by how they were taken.
+
+        `spoken_of`: whose part goes first; None where films of several parts would fit alike.
+        """
         said = frozenset(FULL.get(token.word, token.word) for token in tokens(text))
         if not said & VIEW_WORDS or not said <= VIEW_WORDS | SIDE_WORDS:
             return None
-        own = {n: {FULL.get(word, word) for word in self.own_words[n]} for n in self.all}
+        several = {expert for expert, numbers in self.by_expert.items() if len(numbers) > 1}
+        meant = {self.experts[n] for n in spoken_of} & several or several
+        if len(meant) != 1:
+            return None
+        numbers = self.by_expert[str(meant.pop())]
+        own = {n: {FULL.get(word, word) for word in self.own_words[n]} for n in numbers}
         best = max(len(said & words) for words in own.values())
         found = frozenset(n for n, words in own.items() if len(said & words) == best)
-        return found if best and found != self.all else None
+        return found if best and len(found) < len(numbers) else None
 
     def named_best(self, numbers: frozenset[int], words: frozenset[str]) -> frozenset[int]:
         """Of parts that share expert and side ("index finger" and "thumb") those whose names say most of the words."""

@@ -18,14 +18,22 @@ HISTORY_CERTAIN = any_of(
     r"^(?:to|for) (?:assess|evaluate|exclude|rule out|determine|check|confirm|look|establish|document)\b",
     r"^(?:rule out|r/o|query|evaluate|assess|exclude)\b|^clinical(?:ly)? (?:suspect\w*|suspicion|concern|question)",
     r"^(?:has|had) (?:been|worn)\b",
-    r"\bneurovascular\w*\b|\bnvi\b|\b(?:before|prior to|pending) (?:starting|commencing|stopping)\b|^baseline "
-    r"(?:films?|imaging|radiographs?|x-?rays?)\b(?!.*\b(?:show|normal|no)\b)",
-    r"^no (?:account|history|witness)\b|\bwill not locali[sz]e\b|\b(?:bite|bitten)\b.*\b(?:to|by|on)\b|^rolled\b",
-    r"^(?:fell|tripped|jumped|landed|collided|crashed|tackled|foosh|stubbed|twisted|inverted|everted|banged|bumped|"
-    r"stepped on)\b",
-    r"^(?:ex[- ]?)?\d{2} ?\+ ?\d\b|^day \d+ (?:after|post|following|of)\b|^re:",
+    r"^(?!.*\bdisplaced).*\bneurovascular(?:ly)? (?:intact|status|ok|deficit|exam)|\bnvi\b|^(?!.*\d).*\b(?:before|"
+    r"prior to|pending) (?:starting|commencing|stopping)\b|^baseline "
+    r"(?:films?|imaging|radiographs?|x-?rays?)\b(?!.*(?:\b(?:show|normal|no)\b|:|\d))",
+    r"^no (?:account|history|witness)\b|\bwill not locali[sz]e\.?$|"
+    r"(?:\bbitten by|\b(?:dog|cat|human|horse) bite\b)(?!.*\b(?:gas|foreign|fracture|lucen)\b)",
+    r"^(?:fell|tripped|jumped|landed|collided|crashed|tackled|foosh|stubbed|banged|bumped|"
+    r"stepped on)\b(?!.*\b(?:buckle|"
+    r"avuls\w+|fracture)\b)",
+    r"^(?:twisted|inverted|everted|rolled) (?=(?:his|her|the|it|on|off|over|playing|at|during|while|in)\b|\w+ (?:on|"
+    r"playing|at|during|while|yesterday|today)\b)",
+    r"^(?:ex[- ]?)?\d{2} ?\+ ?\d\b|^day \d+ (?:after|post|following|of)\b(?!.*\b(?:lungs?|hazy|"
+    r"pneumothora\w*|clear|align\w*|callus|position|fracture)\b)|^re:(?!.*\b(?:is|are|both|no)\b)",
     r"^(?:post|after|following|s/p) (?:\w+ ){1,4}(?:insertion|placement|intubation|extubation|removal)\.?$",
-    r"\bnoted by (?:the )?(?:p(?:a?)ediatrician|gp|parents?|mother|father|clinician|physio\w*|family|school)\b",
+    r"\bnoted by (?:the )?(?:p(?:a?)ediatrician|gp|parents?|mother|father|clinician|physio\w*|family|"
+    r"school)\b(?!.*\b(?:is|"
+    r"measures?|corresponds?|represents?)\b)",
     r"\b(?:on|taking|receiving|started|commenced|given|under|treated with) (?:\w+ ){0,2}(?:methotrexate|steroids?|"
     r"biologics?|bisphosphonates?|antibiotics?|chemotherapy|growth hormone|pamidronate|zoledron\w+|infliximab|"
     r"adalimumab|etanercept|tocilizumab|insulin|warfarin|heparin|vitamin d|burosumab|hydroxyurea|predniso\w+|"
@@ -40,7 +48,8 @@ HISTORY_CERTAIN = any_of(
     r"repair)s? (?:was |were )?(?:in|of|from|since|back in) (?:(?:early|late|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|"
     r"nov|dec)\w* )?(?:19|20)\d\d\b",
     r"^(?:the |her |his |their )?(?:mother|father|mum|mom|dad|parents?|family|carers?|grand\w+|teacher|school|coach|"
-    r"nursery)\b.{0,25}\b(?:tells?|told|found|finds|says?|said|saw|sees|noticed?|notes|heard|reports?|reported|thinks?|"
+    r"nursery)\b.{0,25}\b(?:tells?|told|found|finds|says?|said|saw|sees|noticed?|notes|heard|reports?|reported|"
+    r"thinks?|"
     r"thought|witnessed|describes?|states?|worried|concerned|gives?|gave|brought|den(?:y|ies|ied))\b",
     r"^(?:he|she|they) (?:\w+ed|\w+s|had|will|can|cannot|can't|won't|fell|hit|got|came|went|could|would|broke|lost)\b",
     r"^(?:his|her|their) (?:pain|symptoms?|mother|father|parents?|gait|fever|cough|limp|siblings?|brother|sister|"
@@ -92,13 +101,20 @@ HISTORY_LIKELY = any_of(
     r"\btreated (?:\w+ ){0,2}(?:in|with|by) (?:an? )?(?:\w+ )?(?:cast|plaster|spica|sling|splint|brace|traction|"
     r"k-?wires?|orif|fixation|nails?|harness|pavlik|antibiotics)\b|\bpreviously (?:fractured|treated|operated)\b",
     r"\b(?:following|after) (?:an? )?(?:\w+ )?(?:fall|injury|trauma|accident|collision)\b",
-    r"^\?|\?\s*$|\?\s?\w|\bheadaches?\b|\b\d{1,2}[mf]\b|\bday \d+ (?:after|post|of)\b|\bmurmur\b|\bfamily\b|\bgums\b|"
+    r"^\?|\?\s*$|\?\s?\w|, \d{1,2}[mf](?=[,.]|$)|\bday \d+ (?:after|post)\b(?!.*\b(?:lungs?|hazy|pneumothora\w*)\b)|"
+    r"^(?!.*\b(?:heart|cardio|lung)).*\bmurmur\b|"
+    r"\bfamily (?:history|members?)\b|\b(?:gums|headaches?)\b(?!.*\b(?:canine|molar|sella|"
+    r"sutures?)\b)(?<!with headache)|"
     r"\b(?:roller\s?(?:skat|blad)\w*|drive\s?way|paddock|quad (?:bike|rolled)|moped|motorcycle|motocross|"
-    r"ski(?:ing|ed)?|snowboard\w*|surfing|climb\w*|monkey bars|bouncy|zip ?line|lawn-?mower|treadmill|helmet|"
-    r"drawn into|stopped walking|asks?|asking|wants?|insists?|wonder\w*|worried|keen|concerned|sore|facies|corneal|"
-    r"dysmorphic|developmental|preterm)\b|"
-    r"\b(?:after|post|following) \w+(?:ectomy|otomy|plasty)\b|\bweek \d+\.?$|"
-    r"\b(?:annual|yearly|monthly) (?:review|films?|check)\b",
-    rf"^(?!.*\b(?:age|standard|greulich|skeletal)\b).*{AGE}(?:\.?$|, )",
+    r"ski(?:ing|ed)?|snowboard\w*|surfing|climbed|climbing (?:frame|wall|tree)|monkey bars|bouncy|zip ?line|"
+    r"lawn-?mower|treadmill|helmet|"
+    r"hand drawn into|stopped walking|asks?|asking|wants?|insists?|sore(?! tooth)|facies|corneal|"
+    r"dysmorphic (?:features|facies|child|baby|infant)|developmental (?:delay|regression|milestones?)|"
+    r"(?:parents?|mother|father|mum|gp|family) (?:\w+ )?(?:concerned|worried|keen)|preterm (?=\d|infant|baby|born|"
+    r"twin))\b|"
+    r"\b\d+ (?:days|weeks|months) (?:after|post|following) \w+(?:ectomy|otomy|plasty)\b|"
+    r"^(?!.*\bunion).*, week \d+\.?$|"
+    r"^(?!.*\d ?deg).*\b(?:annual|yearly|monthly) (?:review|films?|check)\b",
+    rf"^(?!.*\b(?:age|standard|greulich|skeletal|at|by)\b).*{AGE}(?:\.?$|, )",
     rf"^{AGE}|\b(?:girl|boy|toddler(?!'?s fracture)|baby|infant|newborn|neonate|ex-?prem\w*|premature)\b",
 )

@@ -133,19 +133,19 @@ def _placed(table: Lexicon, entry: Entry, words: list[Token], first: int, last: 
     """A long bone's entry by the end of it that is meant."""
     if entry.bone is None:
         return entry
-    region = _region(table, words, first, last)
+    region = _region(table, words, first, last, entry.bone)
     after = _joined(table, words, last) + 1
     hurt = any(word.word in ("injury", "fracture", "lesion") for word in words[after : after + 3])
     weak = region == "whole" and words[first].word in table.adjectives and not hurt
     return _bone_entry(entry.bone, region, weak, entry.name and region in ("whole", "shaft"))
 
 
-def _region(table: Lexicon, words: list[Token], first: int, last: int) -> str:
+def _region(table: Lexicon, words: list[Token], first: int, last: int, bone: str) -> str:
     last = _joined(table, words, last)
     shaft = False
     for number in range(first - 1, max(first - 1 - REACH, -1), -1):
         region = table.regions.get(words[number].word)
-        if region == "proximal" and words[number + 1].word == "third":
+        if words[number + 1].word == "third" and (region == "proximal" or bone in ("tibia", "fibula")):
             return "shaft"
         if region in ("distal", "proximal"):
             return "shaft" if shaft or _shaft_follows(table, words, last) else region

@@ -44,9 +44,8 @@ class Sided:
         for number, word in enumerate(words):
             side = SIDES.get(word.word)
             if side is None and number not in taken:
-                each = word.word in ("each", "two") and [after.word for after in words[number + 1 : number + 2]] == [
-                    "side"
-                ]
+                after = [one.word for one in words[number + 1 : number + 3]]
+                each = word.word == "each" and after[:1] == ["side"] and after[1:] != ["of"]
                 side = "both" if word.word in BOTH or each else self._letter(text, number)
             if side is not None and not self.is_masked(word):
                 self.at.append((number, side))

@@ -16,7 +16,7 @@ from .titles import is_subtitle, is_title
 
 LINE = re.compile(r"[^\n\r\v\f\x85\u2028\u2029]+")
 MARKER = re.compile(
-    r"(?:\(?\d{1,2}[.)](?!\d)|\(?[a-hA-H]\)|\((?:i{1,3}|iv|v)\)|(?:i{1,3}|iv)[.)]|[-\u2013\u2014*•·‣▪●○>]+)(?=\s)|"
+    r"(?:\(?\d{1,2}[.)](?!\d)|\(?[a-hA-H]\)|\((?:i{1,3}|iv|v)\)|(?:i{1,3}|iv)[.)](?=\s+[A-Z])|[-\u2013\u2014*•·‣▪●○>]+)(?=\s)|"
     r"\d{1,2}[.)](?=[A-Z][a-z])|[•·‣▪●○](?=\S)"
 )
 INLINE_MARKER = re.compile(

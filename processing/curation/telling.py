@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from .lexicon import Mention, Token
+from .walk_words import CLAUSE, ON_FILM
 
 SPINES = frozenset(("whole_spine", "cervical_spine", "thoracic_spine", "lumbar_spine"))
 TRUNK = frozenset(("chest", "abdomen"))
@@ -43,3 +44,17 @@ def _without_outer_bones(found: list[Mention], words: Sequence[Token]) -> list[M
                 continue
         kept.append(mention)
     return kept
+
+
+def on_film(text: str, words: Sequence[Token], telling: list[Mention]) -> list[Mention]:
+    """What names the film in "... is seen on the spine film", where the sentence speaks of nothing else."""
+    found = list(ON_FILM.finditer(text))
+    if len(found) != 1:
+        return []
+    start, end = found[0].span()
+    cuts = [cut.start() for cut in CLAUSE.finditer(text)]
+    first = max((cut for cut in cuts if cut < start), default=-1)
+    last = min((cut for cut in cuts if cut >= end), default=len(text))
+    if any(not first < words[m.first].start < last for m in telling):
+        return []
+    return [m for m in telling if start < words[m.first].start < end]

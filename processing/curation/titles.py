@@ -31,7 +31,7 @@ def is_subtitle(text: str) -> bool:
 FILLERS = frozenset(
     "left right lt rt l r bilateral bilat both ap pa lateral lat oblique obl frontal view standing supine "
     "erect portable xr xray x ray cr dx radiograph radiography film plain series study of the and with joint "
-    "digit one two three four single bone region area frog ".split()
+    "digit one two three four single bone region area frog flexion extension ".split()
 )
 
 

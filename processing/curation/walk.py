@@ -7,10 +7,11 @@ from .chapters import chapters
 from .cues import names_a_view, reason_of
 from .filmed import SURE, Filmed
 from .lexicon import ENDS, Mention, mentions, tokens
+from .memory import Memory
 from .schema import Reason, Sentence, Study
 from .sides import OTHER_SIDE, Sided
 from .splitting import section_of
-from .telling import TRUNK, telling_of
+from .telling import TRUNK, on_film, telling_of
 from .titles import is_subtitle, is_title, unfit
 from .walk_words import (
     ALL_PARTS,
@@ -22,8 +23,6 @@ from .walk_words import (
     GENERAL,
     LABEL,
     NOT_IN_VIEW,
-    ON_FILM,
-    PLAIN,
     SIDE_TITLE,
     THROUGHOUT,
 )
@@ -56,10 +55,12 @@ class Walk:
         self.place = _Place()
         self.later = False  # below "Signed by:" or "Recommendation:"
         self.seen = False  # something above spoke of the films
-        self.memory: list[tuple[frozenset[str], frozenset[int]]] = []
+        self.memory = Memory()
         self.spread = False  # the sentence that is read says "throughout"
         self.recalled: frozenset[int] = frozenset()  # of whose findings a sentence of the impression has words
         self.said: frozenset[str] = frozenset()  # the anatomy's words in the sentence that is read
+        labels = [match for one in sentences if (match := LABEL.match(one.text)) is not None]
+        self.views = len({view for label in labels if (view := self.filmed.of_view(label[1])) is not None}) > 1
         several = len(study.parts) > 1
         self.chapters = chapters(sentences, self._named, self.filmed.all) if several else {}
 
@@ -94,7 +95,9 @@ class Walk:
             return
         parts = self._named(sentence.text)
         if parts is None:
-            parts = self.filmed.of_view(sentence.text) or self._side_named(sentence.text)
+            parts = self.filmed.of_view(sentence.text, self.place.current or frozenset())
+        if parts is None:
+            parts = self._side_named(sentence.text)
         if parts is not None:
             line_ends = self.report.find("\n", sentence.end)
             rest = self.report[sentence.end : line_ends if line_ends >= 0 else len(self.report)]
@@ -155,7 +158,7 @@ class Walk:
         self.place.current = parts
         self.place.spoken += (parts,)
         if sentence.section != "impression" and not DENIES.search(text):
-            self.memory.append((_telling(text), parts))
+            self.memory.add(text, parts)
 
     def _reason(self, sentence: Sentence, text: str) -> Reason | None:
         if self.later:
@@ -172,7 +175,9 @@ class Walk:
     def _parts(self, sentence: Sentence, text: str, before: Sentence | None) -> tuple[frozenset[int], str]:
         label = LABEL.match(text)
         labelled = False
-        view = self.filmed.of_view(label[1]) if label is not None else None
+        view = self.filmed.of_view(label[1], self.place.current or frozenset()) if label is not None else None
+        if view and not self.views:
+            return view, "heading"
         if label is not None and (view or is_title(label[1]) or SIDE_TITLE.fullmatch(label[1])):
             named = view or self._named(label[1])
             if named is None:
@@ -194,7 +199,7 @@ class Walk:
         telling = telling_of(found, words)
         self.spread = THROUGHOUT.search(text) is not None
         sums_up = sentence.section == "impression" and not DENIES.search(text)
-        self.recalled = self._remembered(text, least=2) if sums_up else frozenset()
+        self.recalled = self.memory.parts_like(text, least=2) if sums_up else frozenset()
         if self.place.heading is not None:
             answer = self._under_heading(self.place.heading, text, telling, sided, labelled)
             if answer is not None:
@@ -202,9 +207,9 @@ class Walk:
         elif telling:
             frame = FRAME.match(text)
             framed = [m for m in telling if frame and m.entry.name and words[m.last].end <= frame.end()]
-            if (on := ON_FILM.search(text)) is not None:
-                there = [m for m in telling if m.entry.name and on.start() < words[m.first].start < on.end()]
-                framed, telling = there or framed, [*there, *(m for m in telling if m not in there)]
+            there = on_film(text, words, telling)
+            if there:
+                framed, telling = there, [*there, *(m for m in telling if m not in there)]
             hit = self._by_mentions(text, framed, telling, sided)
             if hit is not None:
                 return hit
@@ -295,7 +300,7 @@ class Walk:
             hit = self._find(mention, side.side, side.close, plain)
             if hit is None:
                 continue
-            if mention in framed and hit[1] == "name":
+            if mention in framed and hit[1] != "neighbour":
                 frame |= hit[0]
             elif any(self.filmed.shows(number, mention.entry) for number in frame):
                 continue
@@ -328,7 +333,7 @@ class Walk:
             return everything, "all"
         current = self.place.current
         if sentence.section == "impression" and not DENIES.search(text):
-            remembered = self._remembered(text)
+            remembered = self.memory.parts_like(text)
             if remembered:
                 return remembered, "remembered"
         if current is None:
@@ -341,7 +346,7 @@ class Walk:
         if self.spread and self.place.heading is None and GENERAL.search(text):
             return everything, "all"
         if sentence.section is None and not DENIES.search(text):
-            remembered = self._remembered(text, least=2)
+            remembered = self.memory.parts_like(text, least=2)
             if remembered and not remembered & current:
                 return remembered, "remembered"
         current = self._fitting(text, current)
@@ -383,17 +388,3 @@ class Walk:
 
     def _begins_anew(self, sentence: Sentence, before: Sentence | None) -> bool:
         return before is not None and not before.heading and "\n" in self.report[before.end : sentence.start]
-
-    def _remembered(self, text: str, least: int = 1) -> frozenset[int]:
-        """The parts whose findings share most words with a sentence that sums up, and no fewer than `least`."""
-        told = _telling(text)
-        scores: dict[int, int] = {}
-        for words, parts in self.memory:
-            for part in parts:
-                scores[part] = max(scores.get(part, 0), len(words & told))
-        best = max(scores.values(), default=0)
-        return frozenset(part for part, score in scores.items() if score == best) if best >= least else frozenset()
-
-
-def _telling(text: str) -> frozenset[str]:
-    return frozenset(token.word for token in tokens(text) if len(token.word) > 4 and token.word not in PLAIN)

@@ -28,7 +28,8 @@ BONES = re.compile(r"\b(?:bones?|osseous|bony|skelet\w+)\b", re.IGNORECASE)
 # "In the left knee, ...", "The chest shows ...": what is named there is where all the rest of the sentence lies.
 FRAME = re.compile(
     r"(?:(?:in|on|at|for|regarding|concerning) [^,;:]{3,80}(?=,)|"
-    r"(?:in|on|at) the [^,;:]{3,30}?(?= (?:there|the|an?|no) )|"
+    r"(?:in|on|at) the (?:(?! (?:and|but|while|there) )[^,;:]){3,30}?(?= (?:there|the|an?|no) (?!.*\b(?:and|but|"
+    r"while|whereas) ))|"
     r"[^,;:]{3,80}?\b(?=(?:shows?|demonstrates?|reveals?|exhibits?|displays?)\b)|[^;:]{3,80}(?=: ))",
     re.IGNORECASE,
 )
@@ -38,6 +39,7 @@ ON_FILM = re.compile(
     r"^on the lateral \w+ ",
     re.IGNORECASE,
 )
+CLAUSE = re.compile(r"[,;] |\b(?:and|but|while|whereas)\b")
 NOT_IN_VIEW = re.compile(
     r"\bnot (?:fully |completely |entirely )?(?:included|imaged|in view|covered|shown|filmed)\b|\boutside the", re.I
 )

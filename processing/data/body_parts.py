@@ -8,7 +8,11 @@ from pathlib import Path
 import yaml
 
 TABLE = Path(__file__).with_name("body_parts.yaml")
-VIEWS = re.compile(r"(?:(?<=[\W_])|^)(?:\d|one|two|three|four|five|six)[-_\s]*(?:views?|vws?|v)(?=[\W_]|$)", re.I)
+TAKEN = re.compile(  # "chest 2 views", "pelvis post-op"
+    r"(?:(?<=[\W_])|^)(?:(?:\d|one|two|three|four|five|six)[-_\s]*(?:views?|vws?|v)|(?:pre|post)[-_\s]*op(?:erative)?)"
+    r"(?=[\W_]|$)",
+    re.IGNORECASE,
+)
 NO_EXPERT = -100  # the label that cross-entropy ignores
 
 
@@ -27,7 +31,7 @@ def body_part_of(name: str) -> str | None:
     """The one of the 23 that a name means, None if it means none of them; raises for a name that is not known."""
     names, anyhow, always, last = _table()
     words = _words(name)
-    plain = [word for word in _words(VIEWS.sub(" ", name)) if word not in always]
+    plain = [word for word in _words(TAKEN.sub(" ", name)) if word not in always]
     after_side = plain[1:] if plain and plain[0] in last else plain  # "R L-spine": only the first letter is a side
     sideless = [word for word in plain if word not in last]
     for candidate in (words, plain, after_side, sideless):

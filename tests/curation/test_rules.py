@@ -149,6 +149,25 @@ def test_a_long_list_of_views_ends():
         ("Callus at the left tibia.", ("left lower limb", "right lower limb"), {"left lower limb"}),
         ("Fractures of the left 5th to 7th ribs.", ("ribs left", "ribs right"), {"ribs left"}),
         (
+            "Femoral fracture and pubic ramus fracture on the pelvic view.",
+            ("left femur", "pelvis"),
+            {"left femur", "pelvis"},
+        ),
+        ("Pelvic obliquity is seen on the spine film.", ("spine", "pelvis"), {"spine"}),
+        (
+            "In the femur there is no fracture but the tibia is bowed.",
+            ("left femur", "left tibia"),
+            {"left femur", "left tibia"},
+        ),
+        (
+            "The right tibia is broken. Callus on each side of the fracture.",
+            ("left tibia", "right tibia"),
+            {"right tibia"},
+        ),
+        ("The radii are intact on each side.", ("left forearm", "right forearm"), {"left forearm", "right forearm"}),
+        ("Chest: clear. Lateral: no effusion.", ("chest", "left knee lateral"), {"chest"}),
+        ("Pelvis normal. L5 is sacralised.", ("pelvis", "thoracic spine"), {"pelvis"}),
+        (
             "AP: A long curve. Lateral: No listhesis.",
             ("spine whole AP", "spine whole lateral"),
             {"spine whole lateral"},
@@ -184,7 +203,6 @@ def test_a_film_of_the_whole_body_takes_what_no_other_film_shows(name):
         "Post UVC insertion.",
         "Day 1 after open reduction in a spica cast.",
         "Last CXR in Feb.",
-        "Flexion and extension laterals of the cervical spine.",
         "ENT review once swelling has subsided.",
         "Message left with the orthopedic resident on call.",
         "UVC to be withdrawn, nurse in charge told.",
