@@ -83,6 +83,7 @@ def test_the_reports_that_were_held_out_come_out_nearly_as_well():
         ("c", "dev", 60, 0.95, 1),
         ("d", "dev", 60, 0.95, 2),
         ("e", "dev", 80, 0.91, 1),
+        ("f", "test", 60, 0.92, 5),
     ],
 )
 def test_reports_by_others_come_out(file, half, studies, floor, leaks):
