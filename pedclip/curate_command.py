@@ -68,13 +68,20 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_curate(args: argparse.Namespace) -> int:
-    from pedclip.processing.curation.run import RunSettings, curate, private_folder
-    from pedclip.processing.curation.studies import read_studies
+    from pedclip.processing.curation.run import RunSettings, curate, private_folder, write_left_out
+    from pedclip.processing.curation.studies import NoStudyError, read_studies
+    from pedclip.processing.data.plain_names import named
 
     chat, permission, in_flight = chat_of(args)
-    studies = read_studies(args.studies, _own_parts(args.parts))
+    private = args.private or private_folder(args.out)
+    try:
+        studies = read_studies(args.studies, _own_parts(args.parts))
+    except NoStudyError as error:
+        write_left_out(error.studies, private)
+        raise ValueError(f"{error}. All of them: {private / 'skipped.jsonl'}") from None
     if studies.unknown_parts:
-        print(f"unknown body parts, whose studies are left out: {', '.join(map(repr, studies.unknown_parts))}")
+        names = named(studies.unknown_parts, f"see {private / 'unknown_parts.yaml'}")
+        print(f"unknown body parts, whose studies are left out: {names}")
     settings = RunSettings(
         dataset=args.dataset,
         prompts=args.prompts,
@@ -84,7 +91,6 @@ def run_curate(args: argparse.Namespace) -> int:
         price=tuple(args.price) if args.price else None,
         permission=permission,
     )
-    private = args.private or private_folder(args.out)
     summary = curate(studies, args.out, settings, chat, engine=args.engine, private=private, cache=args.cache)
     print(said(summary, args.out, private))
     return 0

@@ -82,9 +82,7 @@ def curate(
     work = private / WORK
     if out.exists() and not work.is_dir() and any(out.iterdir()):
         raise ValueError(f"{out} exists and is no unfinished run; name a new folder, or delete it")
-    if not private.exists():
-        private.mkdir(parents=True)
-        private.chmod(0o700)
+    _make_private(private)
     shutil.rmtree(private / DONE, ignore_errors=True)
     work.mkdir(exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -117,15 +115,27 @@ def curate(
         summary = _summary(work, list(plan), studies, settings, provenance)
         for name in TABLES:
             _join(work, list(plan), name, out / f"{name}.parquet")
-        lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in studies.skipped)
-        write_whole(private / "skipped.jsonl", lines)
-        unknown = dict.fromkeys(sorted(studies.unknown_parts))  # to be filled in, and given to the next run
-        write_whole(private / "unknown_parts.yaml", yaml.safe_dump(unknown, allow_unicode=True) if unknown else "{}\n")
+        write_left_out(studies, private)
         write_whole(out / "README.md", card(summary))
         write_whole(out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         os.replace(work, private / DONE)  # one step, so that a kill leaves either all that a next run needs or none
     shutil.rmtree(private / DONE)
     return summary
+
+
+def write_left_out(studies: Studies, private: Path) -> None:
+    """skipped.jsonl with the reasons, and unknown_parts.yaml, to be filled in and given to the next run."""
+    _make_private(private)
+    lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in studies.skipped)
+    write_whole(private / "skipped.jsonl", lines)
+    unknown = dict.fromkeys(sorted(studies.unknown_parts))
+    write_whole(private / "unknown_parts.yaml", yaml.safe_dump(unknown, allow_unicode=True) if unknown else "{}\n")
+
+
+def _make_private(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o700)
 
 
 def _plan(studies: Sequence[Study], size: int) -> Iterator[tuple[str, Sequence[Study]]]:

@@ -14,7 +14,8 @@ from typing import Any
 from ..data.archive.headers import clean
 from ..data.archive.sources import IMAGE_COLUMNS, TABLES, read_table, rows_of_dicom_folder
 from ..data.body_parts import UnknownBodyPartError
-from ..data.metadata import text_or_none
+from ..data.metadata import id_or_none, text_or_none
+from ..data.plain_names import columns_named, named
 from .parts import filmed_parts, laterality_of
 from .schema import Study
 
@@ -26,6 +27,14 @@ MOST_PARTS = 40
 
 class BadStudyError(ValueError):
     """A study that cannot be used; the message holds nothing of its report."""
+
+
+class NoStudyError(ValueError):
+    """A source without a study that can be used; `studies` has what was left out, and why."""
+
+    def __init__(self, message: str, studies: "Studies"):
+        super().__init__(message)
+        self.studies = studies
 
 
 @dataclass
@@ -52,7 +61,8 @@ def read_studies(source: Path, own_parts: Mapping[str, str | None] | None = None
     """The studies of a table (.parquet, .csv, .jsonl), of a folder with metadata, or of a folder of DICOM files.
 
     Image paths count from the table's folder and are returned absolute. `own_parts` adds names of body parts to
-    body_parts.yaml: {"L KN 2V": "knee", "SCOUT": None}. Raises ValueError where no study can be used.
+    body_parts.yaml: {"L KN 2V": "knee", "SCOUT": None}. Raises NoStudyError where no study can be used, and ValueError
+    for a table that cannot be read.
     """
     found = Studies()
     if source.is_dir() and not any((source / f"metadata{suffix}").is_file() for suffix in TABLES):
@@ -65,13 +75,15 @@ def read_studies(source: Path, own_parts: Mapping[str, str | None] | None = None
         except UnknownBodyPartError as error:
             for name in error.names:
                 found.unknown_parts[name] = found.unknown_parts.get(name, 0) + 1
-            names = ", ".join(map(repr, error.names))
-            found.skipped.append({"study": one.study_id, "reason": f"nobody knows which part {names} is"})
+            names = named(error.names, "see unknown_parts.yaml")
+            found.skipped.append({"study": one.study_id, "reason": f"nobody knows which part is meant by {names}"})
         except BadStudyError as error:
             found.skipped.append({"study": one.study_id, "reason": str(error)})
     if not found.usable:
-        first = found.skipped[0] if found.skipped else {"study": "no row", "reason": "the table is empty"}
-        raise ValueError(f"{source} has no study to curate; the first: {first['study']}: {first['reason']}")
+        why = (
+            f"of {len(found.skipped)} left out the first: {found.skipped[0]['reason']}" if found.skipped else "no row"
+        )
+        raise NoStudyError(f"{source} has no study to curate; {why}", found)
     return found
 
 
@@ -89,7 +101,7 @@ def _from_table(path: Path, found: Studies) -> Iterable[_Found]:
     for number, raw in enumerate(read_table(path), 1):
         if number == 1:
             _check_columns(path, raw)
-        study = text_or_none(raw.get(STUDY))
+        study = id_or_none(raw.get(STUDY))
         if study is None:
             found.skipped.append({"study": f"row {number}", "reason": f"no {STUDY}"})
             continue
@@ -116,8 +128,7 @@ def _check_columns(path: Path, row: Mapping[str, Any]) -> None:
     if "body_parts" not in row and "body_part" not in row:
         missing.append("body_parts (a row is a study) or body_part (a row is an image)")
     if missing:
-        columns = ", ".join(map(str, row))
-        raise ValueError(f"{path} has no column {', nor '.join(missing)}; its columns are {columns}")
+        raise ValueError(f"{path} has no column {', nor '.join(missing)}; {columns_named(row)}")
 
 
 def _row_of_study(study: str, raw: Mapping[str, Any], table: Path) -> _Found:
@@ -144,7 +155,7 @@ def _row_of_study(study: str, raw: Mapping[str, Any], table: Path) -> _Found:
             for part, name in zip(parts, names, strict=False):
                 by_part.setdefault(part, []).append(name)
     here = {part: [_place(table, name) for name in names] for part, names in by_part.items()}
-    return _Found(study, text_or_none(raw.get(PATIENT)), _report(raw), list(dict.fromkeys(parts)), here)
+    return _Found(study, id_or_none(raw.get(PATIENT)), _report(raw), list(dict.fromkeys(parts)), here)
 
 
 def _row_of_image(study: str, raw: Mapping[str, Any], table: Path) -> _Found:
@@ -154,7 +165,7 @@ def _row_of_image(study: str, raw: Mapping[str, Any], table: Path) -> _Found:
         raise BadStudyError("a row has no body_part")
     part = _with_side(part, text_or_none(raw.get("laterality")))
     images = {part: [_place(table, name)]} if name else {}
-    return _Found(study, text_or_none(raw.get(PATIENT)), _report(raw), [part], images)
+    return _Found(study, id_or_none(raw.get(PATIENT)), _report(raw), [part], images)
 
 
 def _add(one: _Found, other: _Found) -> None:

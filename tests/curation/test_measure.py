@@ -159,6 +159,8 @@ def test_measures_are_ratios_of_sums_with_intervals_over_patients(labelled):
         ({"sentences": [{"text": HISTORY, "exams": [], "kind": "finding"}]}, "of the kind 'finding' and speaks of 0"),
         ({"sentences": [{"text": "Nothing."}]}, "sentence 0 does not stand"),
         ({"report": None}, "each line is a study"),
+        ({"report": 5}, "report is a int; each line is a study, whose report is text"),
+        ({"exams": [{"body_part": HISTORY, "laterality": None}]}, r"body_part is 1 that may hold text of a report"),
     ],
 )
 def test_a_file_that_is_no_truth_is_refused_by_line_and_without_its_text(tmp_path, changes, why):

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 
 import pyarrow
 import pytest
 from pyarrow import parquet
 
+from pedclip.cli import main
 from pedclip.processing.curation.studies import read_studies
 from pedclip.processing.phantom.dicom import write_dicom
 from pedclip.processing.phantom.study import studies_of
@@ -138,3 +140,32 @@ def test_a_folder_of_dicom_files_with_their_reports(tmp_path):
         assert all(part.expert and part.images for part in study.parts)
     filmed = sum(len(exam.views) for study in studies for exam in study.exams)
     assert sum(len(part.images) for study in found.usable for part in study.parts) == filmed
+
+
+def test_nothing_of_a_report_comes_into_a_message(tmp_path, capsys):
+    row = "s1,p1,Okonkwo fell. Left knee fracture.,L KNEE,a.png\n"
+    (tmp_path / "headless.csv").write_text(row + row.replace("1", "2"))
+    (tmp_path / "parts.csv").write_text(
+        "study_id,patient_id,report,body_part,file_name\n"
+        "1,p,Normal.,L KNEE - JOHN SMITH 01/02/2015,a.png\n2,p,Normal.,GNOMON,b.png\n"
+    )
+    assert main(["curate", str(tmp_path / "headless.csv"), "--out", str(tmp_path / "a")]) == 2
+    assert main(["curate", str(tmp_path / "parts.csv"), "--out", str(tmp_path / "b")]) == 2
+    said = capsys.readouterr()
+    assert "is the first line a header?" in said.err and "1 that may hold text" in said.err
+    assert not re.search("Okonkwo|fell|SMITH|2015", said.out + said.err)
+    # the names are where the message says, also where no study is left
+    assert "JOHN SMITH" in (tmp_path / "b-private" / "unknown_parts.yaml").read_text()
+    with (tmp_path / "parts.csv").open("a") as file:
+        file.write("3,p,Left knee normal.,L KNEE,c.png\n")
+    assert main(["curate", str(tmp_path / "parts.csv"), "--out", str(tmp_path / "c"), "--workers", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "'GNOMON' and 1 that may hold text of a report (see" in said and "SMITH" not in said
+
+
+def test_whole_numbers_that_became_floats_are_the_same_ids(tmp_path):
+    (tmp_path / "s.csv").write_text(
+        "study_id,patient_id,report,body_part,file_name\n7.0,1.0,Normal.,knee,a.png\n7,1,Normal.,hip,b.png\n"
+    )
+    (study,) = read_studies(tmp_path / "s.csv").usable
+    assert (study.study_id, study.patient_id, len(study.parts)) == ("7", "1", 2)
