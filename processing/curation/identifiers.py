@@ -29,6 +29,7 @@ CAPITAL = f"[{''.join(letter for letter in LATIN if letter.isupper())}]"
 SMALL = f"[{''.join(letter for letter in LATIN if letter.islower())}]+"
 TITLE_CASE = rf"(?:(?:Mc|Mac|{CAPITAL}{APOSTROPHE})?{CAPITAL}{SMALL}(?:[{APOSTROPHES}-]{CAPITAL}?{SMALL})*)"
 UPPER_CASE = rf"(?:{CAPITAL}{{2,}}(?:[{APOSTROPHES}-]{CAPITAL}+)*)"
+SMALL_NAME = rf"(?=[\w{APOSTROPHES}-]{{3}}){SMALL}(?:[{APOSTROPHES}-]{SMALL})*"
 PARTICLES = r"(?:van |von |der |de |da |del |bin |al-|el-)*"
 DEGREE = r"(?:MD|M\.D\.|DO|D\.O\.|MBBS|MBChB|FRCR|FRCS|FRCPC|FRANZCR|PhD|RN|PA-C)\b"
 TITLE = r"(?:Drs?|Doctor|Prof(?:essor)?|Mr|Mrs|Ms|Miss|Mx|DRS?|PROF|MR|MRS|MS|MISS)\b\.?"
@@ -117,7 +118,7 @@ PATTERNS: tuple[tuple[Kind, str, str], ...] = (
     ("age", "old", rf"\b{OLD}(?:[ -](?:years?|yrs?)[ -]old|[ -]?y(?:/o|o)\b|[ -](?:years?|yrs?) of age)"),
     ("age", "old", rf"\b(?i:aged?):? (?P<it>{OLD})\b(?! ?(?:days?|weeks?|months?|hours?|\u00b0|%))"),
     ("name", "title", rf"\b{TITLE} (?!{DEGREE})(?P<it>{NAME})"),
-    ("name", "dr", rf"\bdr\.? (?!(?:to|from|and|or|the)\b)(?P<it>(?=[\w{APOSTROPHES}-]{{3}}){SMALL}(?:[{APOSTROPHES}-]{SMALL})*)"),
+    ("name", "dr", rf"\bdr\.? (?!(?:to|from|and|or|the)\b)(?P<it>{SMALL_NAME})"),
     ("name", "degree", rf"\b(?P<it>{NAME}),? {DEGREE}"),
     ("name", "done", rf"\b{DONE_BY} (?:by|to|with|from)(?: the)?:? (?!{TITLE})(?P<it>{NAME})"),
     ("name", "signed", rf"\b(?:DICTATED|SIGNED|VERIFIED|APPROVED|TRANSCRIBED) BY:? (?!{TITLE})(?P<it>{NAME})"),
