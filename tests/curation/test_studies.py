@@ -169,3 +169,76 @@ def test_whole_numbers_that_became_floats_are_the_same_ids(tmp_path):
     )
     (study,) = read_studies(tmp_path / "s.csv").usable
     assert (study.study_id, study.patient_id, len(study.parts)) == ("7", "1", 2)
+
+
+def test_headers_with_names_of_their_own_are_listed_and_may_be_explained(tmp_path):
+    pydicom = pytest.importorskip("pydicom")
+    write_dicom(tmp_path, list(studies_of(0, 1)), side=32)
+    first, *others = sorted(tmp_path.rglob("*.dcm"))
+    for other in others:
+        other.unlink()
+    (tmp_path / "reports.csv").write_text(f"study_id,report\n1.2.1,{REPORT}\n1.2.2,{REPORT}\n1.2.3,{REPORT}\n")
+    films = [
+        ("1.2.1", "LOWEREXTREMITY", "L"), ("1.2.1", "KNEE", "L"), ("1.2.2", "GNOMON", "L"), ("1.2.2", "HAND", "B"),
+        ("1.2.3", "HAND", "B"), ("1.2.3", "KNEE", "R"),
+    ]  # fmt: skip
+    for number, (study, part, side) in enumerate(films):
+        film = pydicom.dcmread(first)
+        film.StudyInstanceUID = study
+        film.PatientID, film.BodyPartExamined, film.ImageLaterality = study, part, side
+        film.save_as(tmp_path / f"{number}.dcm")
+    first.unlink()
+    found = read_studies(tmp_path)
+    one, three = found.usable
+    # as a table has it: a name that means none of the 23 is filmed all the same
+    assert [(part.name, part.expert, part.laterality) for part in one.parts] == [
+        ("left LOWEREXTREMITY", None, "left"), ("left KNEE", "knee", "left"),
+    ]  # fmt: skip
+    assert [(part.name, part.laterality) for part in three.parts] == [
+        ("bilateral HAND", "bilateral"), ("right KNEE", "right"),
+    ]  # fmt: skip
+    assert found.unknown_parts == {"GNOMON": 1}
+    two = next(study for study in read_studies(tmp_path, {"GNOMON": "knee"}).usable if study.study_id == "1.2.2")
+    assert two.parts[0].expert == "knee" and two.parts[0].name == "left GNOMON"
+
+
+def test_a_studys_laterality_is_of_all_its_parts_or_refused(tmp_path):
+    good = {"patient_id": "p", "report": REPORT, "images": "a.png; b.png"}
+    cells = {
+        "both": ("KNEE; hip", "L"), "spine": ("KNEE; CHEST", "right"), "none": ("L KNEE; R HIP", "U"),
+        "mapped": ("KNEE; HIP", "R"), "against": ("L KNEE; HIP", "R"), "odd": ("KNEE; HIP", "L;R"),
+    }  # fmt: skip
+    rows = [
+        {**good, "study_id": name, "body_parts": parts, "laterality": side} for name, (parts, side) in cells.items()
+    ]
+    rows[3]["images"] = {"KNEE": ["a.png"], "HIP": ["b.png"]}
+    found = read_studies(jsonl(tmp_path / "s.jsonl", rows))
+    assert {study.study_id: parts_of(study) for study in found.usable} == {
+        "both": [("left KNEE", "knee", "left", ["a.png"]), ("left hip", "hip", "left", ["b.png"])],
+        "spine": [("right KNEE", "knee", "right", ["a.png"]), ("CHEST", "chest", None, ["b.png"])],
+        "none": [("L KNEE", "knee", "left", ["a.png"]), ("R HIP", "hip", "right", ["b.png"])],
+        "mapped": [("right KNEE", "knee", "right", ["a.png"]), ("right HIP", "hip", "right", ["b.png"])],
+    }
+    reasons = {line["study"]: line["reason"] for line in found.skipped}
+    assert "one of its parts says left" in reasons["against"] and "none of L, R, B" in reasons["odd"]
+
+
+def test_images_by_part_may_be_a_map_of_parquet_and_have_blanks_around_their_keys(tmp_path):
+    kind = pyarrow.map_(pyarrow.string(), pyarrow.list_(pyarrow.string()))
+    images = [[(" knee", ["a.png"]), ("hip ", ["b.png"])], [("knee", ["a"]), ("knee", ["b"])]]
+    columns = {
+        "study_id": ["s", "twice"], "report": [REPORT] * 2, "body_parts": [[" knee", "hip"], ["knee"]],
+        "images": pyarrow.array(images, kind),
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(columns), tmp_path / "s.parquet")
+    found = read_studies(tmp_path / "s.parquet")
+    assert parts_of(found.usable[0]) == [("knee", "knee", None, ["a.png"]), ("hip", "hip", None, ["b.png"])]
+    assert found.skipped == [{"study": "twice", "reason": "images names a part twice"}]
+
+
+def test_what_steers_a_terminal_or_turns_the_writing_becomes_a_blank(tmp_path):
+    report = "Left\x00knee:\x1b[31m \u202eeffusion\u202c.\r\n\u2067No\u2069 fracture.\x85"
+    row = {"study_id": "s", "report": report, "body_parts": "knee", "images": "a.png"}
+    (study,) = read_studies(jsonl(tmp_path / "s.jsonl", [row])).usable
+    assert study.report == "Left knee: [31m  effusion .\r\n No  fracture."
+    assert study.report.index("fracture") == report.index("fracture")  # every place stays
