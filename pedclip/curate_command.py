@@ -132,12 +132,10 @@ def chat_of(args: argparse.Namespace) -> tuple[Any, str | None, int]:
             raise ValueError("--model and --url are for --engine local or server; the rules need neither")
         return None, None, 1
     if args.engine == "local":
-        from pedclip.processing.curation.engines.local import KNOWN_LICENCES, MODEL, LocalChat, LocalSettings
+        from pedclip.processing.curation.engines.local import MODEL, LocalChat, LocalSettings
 
         name = args.model or MODEL
-        licence = args.licence or KNOWN_LICENCES.get(name)
-        if licence is None:
-            raise ValueError(f"nobody here knows the licence of {name}; say it as the Hub spells it: --licence mit")
+        licence = licence_of(name, args.licence)
         local = LocalSettings(name, licence, device=args.device, batch_size=args.batch_size)
         return LocalChat(local), None, 2 * args.batch_size
     from urllib.parse import urlsplit
@@ -145,13 +143,15 @@ def chat_of(args: argparse.Namespace) -> tuple[Any, str | None, int]:
     from pedclip.processing.curation.engines.permission import check_remote
     from pedclip.processing.curation.engines.server import ServerChat, ServerSettings, is_loopback
 
-    missing = [f"--{name}" for name in ("url", "model", "licence") if getattr(args, name) is None]
+    missing = [f"--{name}" for name in ("url", "model") if getattr(args, name) is None]
+    if args.model is None and args.licence is None:
+        missing.append("--licence")
     if missing:
         raise ValueError(f"--engine server needs {', '.join(missing)}")
     server = ServerSettings(
         url=args.url,
         model=args.model,
-        licence=args.licence,
+        licence=licence_of(args.model, args.licence),
         key_variable=args.key_variable,
         allow_remote=args.allow_remote,
         connections=args.concurrency,
@@ -162,6 +162,21 @@ def chat_of(args: argparse.Namespace) -> tuple[Any, str | None, int]:
     if not is_loopback(urlsplit(args.url).hostname or ""):
         permission = check_remote(None if args.dataset == "unnamed" else args.dataset, args.permission)
     return ServerChat(server), permission, args.concurrency
+
+
+def licence_of(model: str, said: str | None) -> str:
+    """The model's licence: the one that was said, if it is not against what is known here, or the known one."""
+    from pedclip.processing.curation.engines.local import KNOWN_LICENCES
+
+    known = {name.lower(): licence for name, licence in KNOWN_LICENCES.items()}.get(model.lower())
+    if said is None and known is None:
+        raise ValueError(f"nobody here knows the licence of {model}; say it as the Hub spells it: --licence mit")
+    if said is not None and known is not None and said != known:
+        raise ValueError(
+            f"--licence is {said}, and {model} has the licence {known}; leave --licence out. What is trained with its "
+            "answers has to keep to it"
+        )
+    return said or known or ""
 
 
 def _own_parts(file: Path | None) -> dict[str, str | None]:

@@ -204,12 +204,20 @@ def test_addresses_that_are_allowed():
 def test_terms_decide_whether_reports_may_leave_the_machine():
     with pytest.raises(ValueError, match="forbid it"):
         check_remote("vindr-pcxr", "Dr Who, today")  # a permission does not change a no
+    for name in ("VinDr-PCXR", "vindr_pcxr", " VINDR PCXR", "PediCXR", "pedi-cxr", "vindrpcxr"):
+        with pytest.raises(ValueError, match="the terms of vindr-pcxr forbid it"):
+            check_remote(name, "Dr Who, today")
+    for name in ("vindr-pcxr-v2", "our VinDr PCXR", "vindr-pxcr", "pedicxrs", "vindr-pcx"):
+        with pytest.raises(ValueError, match="looks like vindr-pcxr"):
+            check_remote(name, "Dr Who, today")
     with pytest.raises(ValueError, match="nobody here knows"):
         check_remote("openi-reports", None)
     with pytest.raises(ValueError, match="nobody here knows"):
         check_remote("mednist-hand", None)  # it says yes, and the set that it was made from does not
     with pytest.raises(ValueError, match="unnamed data set"):
         check_remote(None, "somebody")
+    assert check_remote("padchest", "somebody") == "allowed by somebody"
+    assert check_remote("Phantom", None) == "the terms of Phantom allow it"
     assert check_remote("our-own", "the ethics board, 2026-01-02") == "allowed by the ethics board, 2026-01-02"
     assert "phantom" in check_remote("phantom", None)
 

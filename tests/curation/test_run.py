@@ -228,6 +228,18 @@ class Keeps(Calm):
     [
         (["--engine", "server"], "needs --url, --model, --licence"),
         (["--engine", "local", "--model", "some/model"], "--licence"),
+        (["--engine", "server", "--url", "http://127.0.0.1:9/v1", "--model", "some/model"], "--licence"),
+        (
+            ["--engine", "local", "--model", "meta-llama/llama-3.1-8B-Instruct", "--licence", "apache-2.0"],
+            "has the licence llama3.1; leave --licence out",
+        ),
+        (
+            [
+                *("--engine", "server", "--url", "http://127.0.0.1:9/v1"),
+                *("--model", "Qwen/Qwen2.5-7B-Instruct", "--licence", "mit"),
+            ],
+            "has the licence apache-2.0",
+        ),
         (["--model", "x"], "the rules need neither"),
         (
             ["--engine", "server", "--url", "https://x.example/v1", "--model", "m", "--licence", "mit"],
