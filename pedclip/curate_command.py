@@ -104,11 +104,16 @@ def said(summary: dict[str, Any], out: Path, private: Path) -> str:
         f"skipped, {counts.get('parts_without_text', 0):,} filmed parts without text"
     ]
     if summary["model"] is not None:
-        cost = f", {summary['cost']} paid" if "cost" in summary else ""
         lines.append(
             f"{summary['model']}: {counts.get('answers', 0):,} answers, of which {counts.get('invalid', 0):,} not "
-            f"valid; {counts.get('prompt_tokens', 0):,} tokens asked, {counts.get('completion_tokens', 0):,} answered"
-            f"{cost}; the rules answered for {counts.get('fallbacks', 0):,} studies"
+            f"valid; {counts.get('prompt_tokens', 0):,} tokens asked, {counts.get('completion_tokens', 0):,} "
+            f"answered; the rules answered for {counts.get('fallbacks', 0):,} studies"
+        )
+        now = summary["this run"]
+        cost = f": {now['cost']} paid" if "cost" in now else ""
+        lines.append(
+            f"this run: {now['answers']:,} answers received, {now['prompt_tokens']:,} tokens asked and "
+            f"{now['completion_tokens']:,} answered{cost}; {now['reused']:,} answers that were there were used again"
         )
         if counts.get("ungrounded"):
             lines.append(f"{counts['ungrounded']:,} sentences that no report has were dropped")
