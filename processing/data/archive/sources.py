@@ -10,9 +10,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ...curation.licences import curation_of
+from ...curation.licences import curation_of, is_triplet
 from ...dicom_pedclip import UnreadableImageError, is_dicom
 from ..csv_table import rows_of_csv
+from ..curated_experts import expert_told
 from ..metadata import id_or_none, list_of_names, text_or_none
 from ..plain_names import columns_named
 from .headers import OLDEST, SEXES, clean, months_of_age, row_of_header, year_of
@@ -130,6 +131,7 @@ def _row_of_manifest(raw: Mapping[str, Any], file: Path, name: str) -> Row:
         "findings": [clean(name) for name in list_of_names(raw.get("findings"))],
         "split": text("split"),
         **{column: text_or_none(told) for column, told in curation_of(raw).items()},
+        "curation_expert": expert_told(raw) if is_triplet(raw) else None,
         "burned_in": "not stated",
         "set_aside": None,
     }
