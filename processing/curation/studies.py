@@ -106,10 +106,10 @@ def _from_table(path: Path, found: Studies) -> Iterable[_Found]:
     reports = _reports_beside(path)
     for number, raw in enumerate(read_table(path), 1):
         if reports is not None:
-            raw |= {"report": reports.get(id_or_none(raw.get(STUDY)) or ""), "text": None}
+            raw |= {"report": reports.get(_id(raw, STUDY) or ""), "text": None}
         if number == 1:
             _check_columns(path, raw)
-        study = id_or_none(raw.get(STUDY))
+        study = _id(raw, STUDY)
         if study is None:
             found.skipped.append({"study": f"row {number}", "reason": f"no {STUDY}"})
             continue
@@ -176,7 +176,7 @@ def _row_of_study(study: str, raw: Mapping[str, Any], table: Path) -> _Found:
             for part, name in zip(parts, names, strict=False):
                 by_part.setdefault(part, []).append(name)
     here = {part: [_place(table, name) for name in names] for part, names in by_part.items()}
-    return _Found(study, id_or_none(raw.get(PATIENT)), _report(raw), list(dict.fromkeys(parts)), here, called)
+    return _Found(study, _id(raw, PATIENT), _report(raw), list(dict.fromkeys(parts)), here, called)
 
 
 def _row_of_image(study: str, raw: Mapping[str, Any], table: Path) -> _Found:
@@ -187,7 +187,7 @@ def _row_of_image(study: str, raw: Mapping[str, Any], table: Path) -> _Found:
     source = clean(source)
     part = _with_side(source, text_or_none(raw.get("laterality")))
     images = {part: [_place(table, name)]} if name else {}
-    return _Found(study, id_or_none(raw.get(PATIENT)), _report(raw), [part], images, {part: source})
+    return _Found(study, _id(raw, PATIENT), _report(raw), [part], images, {part: source})
 
 
 def _add(one: _Found, other: _Found) -> None:
@@ -280,6 +280,11 @@ def _of_this_side(part: str, side: str | None) -> str:
     except UnknownBodyPartError:
         sided = True
     return _with_side(part, side) if sided else part
+
+
+def _id(raw: Mapping[str, Any], column: str) -> str | None:
+    found = id_or_none(raw.get(column))
+    return None if found is None else clean(found)
 
 
 def _report(raw: Mapping[str, Any]) -> str | None:
