@@ -1,6 +1,7 @@
 """A server that cuts answers short, refuses, or counts oddly; and what an answer costs."""
 
 import asyncio
+import json
 
 import pytest
 from fault_server import CUT, Plan, started
@@ -71,6 +72,16 @@ def test_an_answer_ends_early_where_its_json_does():
         assert not ends_early(whole), whole
     for cut in ('{"0": "a"', '{"0": "a', '{"0": ["a"', '{"0": "\\"}', '```json\n{"0": '):
         assert ends_early(cut), cut
+
+
+def test_an_answer_that_is_whole_stays_one_where_its_model_rambles_on():
+    def said(text, finish):
+        return json.dumps({"choices": [{"message": {"content": text}, "finish_reason": finish}]}).encode()
+
+    assert wire._reply(said('{"0": "a"} And', "length")) == Reply('{"0": "a"} And')
+    assert wire._reply(said('{"0": "a"}', None)) == Reply('{"0": "a"}')
+    for text, finish in (('{"0": "a"', "length"), ("And", "length"), ('{"0": "a"}', "content_filter"), ("{", "stop")):
+        assert isinstance(wire._reply(said(text, finish)), str)
 
 
 def test_a_full_disk_is_told_in_words(tmp_path):

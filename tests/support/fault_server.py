@@ -21,7 +21,7 @@ from aiohttp import web
 
 FAULTS = ("429", "500", "503", "timeout", "garbage", "half", "reset", "wrong schema", "not for every number", "fence")
 # what it can do besides: refuse, or let an answer end before its end
-REFUSALS, CUT = ("400", "402", "too long"), ("half answer", "length")
+REFUSALS, CUT = ("400", "402", "too long"), ("half answer", "length", "filter")
 
 
 @dataclass
@@ -105,8 +105,12 @@ def application(plan: Plan) -> web.Application:
         if kind in REFUSALS:
             return web.json_response({"error": f"no: {question}"}, status=int(kind))
         if kind == "length":
-            cut = envelope(text)
+            cut = envelope("Let me think about")
             cut["choices"][0]["finish_reason"] = "length"
+            return web.json_response(cut)
+        if kind == "filter":
+            cut = envelope(text)
+            cut["choices"][0]["finish_reason"] = "content_filter"
             return web.json_response(cut)
         if kind == "half answer":
             text = text[: len(text) // 2]

@@ -21,7 +21,7 @@ from .cache import Reply
 # Openly licensed (Apache-2.0) and small enough for a laptop. The paper's is meta-llama/Llama-3.1-8B-Instruct, licence
 # llama3.1: what is trained with its answers has to be named after it (licences.yaml).
 MODEL, LICENCE = "Qwen/Qwen2.5-1.5B-Instruct", "apache-2.0"
-MIB = 2**20
+PIECES, PIECE = 128, 2**15  # of a file of weights, in bytes, to tell it from others
 OF_A_MODEL = {
     ".json",
     ".safetensors",
@@ -87,9 +87,9 @@ class LocalChat:
         for file in files:
             total.update(json.dumps([file.name, file.stat().st_size]).encode())
             with file.open("rb") as content:  # a whole one may have many gigabytes
-                total.update(content.read(MIB))
-                content.seek(max(0, file.stat().st_size - MIB))
-                total.update(content.read(MIB))
+                for piece in range(PIECES):  # all over it: what was tuned has the ends of what it comes from
+                    content.seek(max(0, file.stat().st_size - PIECE) * piece // (PIECES - 1))
+                    total.update(content.read(PIECE))
         return total.hexdigest()
 
     async def __aenter__(self) -> "LocalChat":

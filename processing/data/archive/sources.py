@@ -87,11 +87,13 @@ def read_table(path: Path) -> Iterator[Row]:
     if path.suffix == ".csv":
         yield from rows_of_csv(path)
     elif path.suffix == ".jsonl":
-        with path.open(encoding="utf-8") as lines:  # a line ends at a line feed alone, not at U+2028 in a text
+        with path.open("rb") as lines:  # a line ends at a line feed alone, not at U+2028 in a text
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
-                        row = json.loads(line)
+                        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                    except UnicodeDecodeError as error:
+                        raise ValueError(f"{path} line {number} is no UTF-8: {error.reason}") from None
                     except json.JSONDecodeError as error:
                         raise ValueError(f"{path} line {number} is not JSON: {error}") from error
                     if not isinstance(row, dict):
