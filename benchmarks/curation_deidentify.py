@@ -34,6 +34,7 @@ UNLISTED = (
     ("Thandiwe", "Okonkwo"), ("Wren", "Abernathy"), ("Nguyet", "Pham"), ("Saoirse", "O'Malley"),
     ("Bjorn", "Lindqvist"), ("Xiomara", "Delgado"), ("Kwame", "Mensah"), ("Aoife", "Gallagher"),
     ("Zbigniew", "Wojcik"), ("Anouk", "Vandermeer"), ("Tevin", "Braithwaite"), ("Rukmini", "Iyer"),
+    ("Élodie", "Østergaard"), ("Łukasz", "Ševčík"),
 )  # fmt: skip
 # class -> sentences; {} is what has to be found
 NAMES = {
@@ -64,6 +65,12 @@ NAMES = {
     ],
     "family alone, in running text": ["The {last} family was informed.", "{last} was seen again."],
     "family first, in capitals": ["{LAST}, {FIRST}."],
+    "in a text of capitals": [
+        "DISCUSSED WITH {FIRST} {LAST}.",
+        "PATIENT {FIRST} {LAST} FELL.",
+        "DICTATED BY {FIRST} {LAST}.",
+    ],
+    "with other blanks": ["Seen by Dr.\n{last} today.", "Dr.\u00a0{last} was told.", "Patient:\t{first}  {last}."],
     "in small letters": ["the films of {low_first} {low} are normal."],
 }
 DATES = {
@@ -71,6 +78,7 @@ DATES = {
     "numbers, two-digit year": ["%d/%m/%y", "%m/%d/%y", "%d.%m.%y"],
     "month in words": ["%d %B %Y", "%B %d, %Y", "%d-%b-%Y", "%b %d", "%d %b %y", "%B %Y", "%d. %B %Y", "%dth of %B"],
     "day and month": ["%d/%m", "%d.%m."],
+    "other blanks": ["%B\n%d, %Y", "%d  %B %Y", "%B\u00a0%d"],
     "unusual": ["%d %m %y", "%d%m%y", "%d. %-m. %y", "the %dth"],
 }
 NUMBERS = {

@@ -61,6 +61,10 @@ def summarise(counts: Sequence[StudyCounts], resamples: int = RESAMPLES, seed: i
         "studies": len(counts),
         "patients": len(set(patients)),
         "sentences": int(_column(counts, "sentences").sum()),
+        "unlabelled": {
+            "sentences": int(_column(counts, "unlabelled").sum()),
+            "under a part": int(_column(counts, "unlabelled_kept").sum()),
+        },
         "measures": {name: _share(*columns[name], patients, resamples, seed) for name in MEASURES},
         "leak_by_kind": {
             kind: _share(_column(counts, "leaked", kind), _column(counts, "context", kind), patients, resamples, seed)
@@ -86,6 +90,12 @@ def table(result: dict[str, Any]) -> str:
         "",
     ]
     lines += [f"{name.replace('_', ' '):<18}{shown(result['measures'][name])}" for name in MEASURES]
+    if (without := result["unlabelled"])["sentences"]:
+        lines += [
+            "",
+            f"{without['sentences']} sentences of the engine have no label, {without['under a part']} of them stand "
+            "under a part: no measure counts them. Label whole reports",
+        ]
     lines += ["", "history leak by kind"]
     lines += [f"  {kind:<16}{shown(found)}" for kind, found in result["leak_by_kind"].items()]
     lines += ["", f"{'body part':<18}{'f1':<26}{'precision':<26}{'recall':<26}"]

@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig
 
 import pedclip
 from pedclip.processing.curation.licences import CuratedWith, notices
-from pedclip.processing.data.official.terms import all_terms
+from pedclip.processing.data.official.terms import all_terms, row_of
 from pedclip.samples import FOLDER as SAMPLES_FOLDER
 from pedclip.samples import SAMPLES
 
@@ -118,7 +118,7 @@ def widget() -> list[dict[str, str]]:
 
 def attribution(name: str) -> str:
     """Who made a data set, and under which terms, in a line; a name without a row in terms.yaml is the owner's own."""
-    terms = all_terms().get(name)
+    terms = all_terms().get(row_of(name) or "")
     if terms is None:
         return f"{name}: stated by the model's author; its terms are not known here"
     made_from = f"; made from {', '.join(terms.lineage)}" if terms.lineage else ""

@@ -68,13 +68,20 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_curate(args: argparse.Namespace) -> int:
-    from pedclip.processing.curation.run import RunSettings, curate, private_folder
-    from pedclip.processing.curation.studies import read_studies
+    from pedclip.processing.curation.run import RunSettings, curate, private_folder, write_left_out
+    from pedclip.processing.curation.studies import NoStudyError, read_studies
+    from pedclip.processing.data.plain_names import named
 
     chat, permission, in_flight = chat_of(args)
-    studies = read_studies(args.studies, _own_parts(args.parts))
+    private = args.private or private_folder(args.out)
+    try:
+        studies = read_studies(args.studies, _own_parts(args.parts))
+    except NoStudyError as error:
+        write_left_out(error.studies, private)
+        raise ValueError(f"{error}. All of them: {private / 'skipped.jsonl'}") from None
     if studies.unknown_parts:
-        print(f"unknown body parts, whose studies are left out: {', '.join(map(repr, studies.unknown_parts))}")
+        names = named(studies.unknown_parts, f"see {private / 'unknown_parts.yaml'}")
+        print(f"unknown body parts, whose studies are left out: {names}")
     settings = RunSettings(
         dataset=args.dataset,
         prompts=args.prompts,
@@ -84,7 +91,6 @@ def run_curate(args: argparse.Namespace) -> int:
         price=tuple(args.price) if args.price else None,
         permission=permission,
     )
-    private = args.private or private_folder(args.out)
     summary = curate(studies, args.out, settings, chat, engine=args.engine, private=private, cache=args.cache)
     print(said(summary, args.out, private))
     return 0
@@ -98,11 +104,16 @@ def said(summary: dict[str, Any], out: Path, private: Path) -> str:
         f"skipped, {counts.get('parts_without_text', 0):,} filmed parts without text"
     ]
     if summary["model"] is not None:
-        cost = f", {summary['cost']} paid" if "cost" in summary else ""
         lines.append(
             f"{summary['model']}: {counts.get('answers', 0):,} answers, of which {counts.get('invalid', 0):,} not "
-            f"valid; {counts.get('prompt_tokens', 0):,} tokens asked, {counts.get('completion_tokens', 0):,} answered"
-            f"{cost}; the rules answered for {counts.get('fallbacks', 0):,} studies"
+            f"valid; {counts.get('prompt_tokens', 0):,} tokens asked, {counts.get('completion_tokens', 0):,} "
+            f"answered; the rules answered for {counts.get('fallbacks', 0):,} studies"
+        )
+        now = summary["this run"]
+        cost = f": {now['cost']} paid" if "cost" in now else ""
+        lines.append(
+            f"this run: {now['answers']:,} answers received, {now['prompt_tokens']:,} tokens asked and "
+            f"{now['completion_tokens']:,} answered{cost}; {now['reused']:,} answers that were there were used again"
         )
         if counts.get("ungrounded"):
             lines.append(f"{counts['ungrounded']:,} sentences that no report has were dropped")
@@ -126,12 +137,10 @@ def chat_of(args: argparse.Namespace) -> tuple[Any, str | None, int]:
             raise ValueError("--model and --url are for --engine local or server; the rules need neither")
         return None, None, 1
     if args.engine == "local":
-        from pedclip.processing.curation.engines.local import KNOWN_LICENCES, MODEL, LocalChat, LocalSettings
+        from pedclip.processing.curation.engines.local import MODEL, LocalChat, LocalSettings
 
         name = args.model or MODEL
-        licence = args.licence or KNOWN_LICENCES.get(name)
-        if licence is None:
-            raise ValueError(f"nobody here knows the licence of {name}; say it as the Hub spells it: --licence mit")
+        licence = licence_of(name, args.licence)
         local = LocalSettings(name, licence, device=args.device, batch_size=args.batch_size)
         return LocalChat(local), None, 2 * args.batch_size
     from urllib.parse import urlsplit
@@ -139,13 +148,15 @@ def chat_of(args: argparse.Namespace) -> tuple[Any, str | None, int]:
     from pedclip.processing.curation.engines.permission import check_remote
     from pedclip.processing.curation.engines.server import ServerChat, ServerSettings, is_loopback
 
-    missing = [f"--{name}" for name in ("url", "model", "licence") if getattr(args, name) is None]
+    missing = [f"--{name}" for name in ("url", "model") if getattr(args, name) is None]
+    if args.model is None and args.licence is None:
+        missing.append("--licence")
     if missing:
         raise ValueError(f"--engine server needs {', '.join(missing)}")
     server = ServerSettings(
         url=args.url,
         model=args.model,
-        licence=args.licence,
+        licence=licence_of(args.model, args.licence),
         key_variable=args.key_variable,
         allow_remote=args.allow_remote,
         connections=args.concurrency,
@@ -156,6 +167,21 @@ def chat_of(args: argparse.Namespace) -> tuple[Any, str | None, int]:
     if not is_loopback(urlsplit(args.url).hostname or ""):
         permission = check_remote(None if args.dataset == "unnamed" else args.dataset, args.permission)
     return ServerChat(server), permission, args.concurrency
+
+
+def licence_of(model: str, said: str | None) -> str:
+    """The model's licence: the one that was said, if it is not against what is known here, or the known one."""
+    from pedclip.processing.curation.engines.local import KNOWN_LICENCES
+
+    known = {name.lower(): licence for name, licence in KNOWN_LICENCES.items()}.get(model.lower())
+    if said is None and known is None:
+        raise ValueError(f"nobody here knows the licence of {model}; say it as the Hub spells it: --licence mit")
+    if said is not None and known is not None and said != known:
+        raise ValueError(
+            f"--licence is {said}, and {model} has the licence {known}; leave --licence out. What is trained with its "
+            "answers has to keep to it"
+        )
+    return said or known or ""
 
 
 def _own_parts(file: Path | None) -> dict[str, str | None]:

@@ -37,6 +37,26 @@ def json_of(text: str) -> dict[str, Any]:
     return found
 
 
+def ends_early(text: str) -> bool:
+    """Whether the JSON of an answer begins and never ends, as if the rest had been lost on its way."""
+    start = text.find("{")
+    if start < 0:
+        return False
+    depth, quoted, escaped = 0, False, False
+    for character in text[start:]:
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped, quoted = character == "\\", character != '"'
+        elif character == '"':
+            quoted = True
+        else:
+            depth += (character in "{[") - (character in "}]")
+            if depth == 0:
+                return False
+    return True
+
+
 def kinds_in(text: str, sentences: Sequence[Sentence], kinds: Sequence[str]) -> dict[int, str]:
     """{sentence's number: its kind} of the first step."""
     answer = _for_each_number(json_of(text), sentences)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..data.archive.card import said_of
-from ..data.official.terms import all_terms
+from ..data.official.terms import all_terms, row_of
 from .licences import CuratedWith, what_is_asked
 
 LIMITS = """\
@@ -31,7 +31,7 @@ def card(summary: dict[str, Any]) -> str:
 {number("triplets")} triplets of {summary["studies"]:,} studies, made by `pedclip curate`.
 {summary["skipped"]:,} rows or studies could not be read and are left out.
 
-{said_of(all_terms().get(summary["dataset"]))}
+{said_of(all_terms().get(row_of(summary["dataset"]) or ""))}
 
 {who(summary)}
 

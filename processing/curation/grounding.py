@@ -21,7 +21,8 @@ def grounded(text: str, sentences: Sequence[Sentence]) -> Grounded:
     """The sentences that `text` repeats, whole or in part: case, blanks and punctuation do not matter, words do.
 
     A fragment of at least three words stands for the sentence that it is from, so what is kept is the report's own in
-    full, with its "no" and its "may be". A fragment of several sentences stands for all of them.
+    full, with its "no" and its "may be". One that may be from several sentences stands for that of which it is more
+    than half, or for none. A fragment of several sentences stands for all of them.
     """
     own = {one.number: _words(one.text) for one in sentences if not one.heading}
     found: set[int] = set()
@@ -32,6 +33,10 @@ def grounded(text: str, sentences: Sequence[Sentence]) -> Grounded:
             continue
         same = {number for number, has in own.items() if has == words}
         around = {n for n, has in own.items() if len(words.split()) >= LEAST_WORDS and f" {words} " in f" {has} "}
+        if len({own[number] for number in around}) > 1:  # "there is no": of which it is a part, nobody can say
+            around = {number for number in around if 2 * len(words.split()) > len(own[number].split())}
+        if len({own[number] for number in around}) > 1:
+            around = set()
         # a model that leaves out full stops writes several sentences as one
         inside = {n for n, has in own.items() if len(has.split()) >= LEAST_WORDS and f" {has} " in f" {words} "}
         rest = len(words.split()) - sum(len(own[number].split()) for number in inside)

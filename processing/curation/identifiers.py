@@ -23,16 +23,21 @@ SHORT_MONTHS = "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec".split()
 MONTHS = [*LONG_MONTHS, *SHORT_MONTHS, *(month.lower() for month in LONG_MONTHS if month not in ("March", "May"))]
 MONTH = rf"(?:{'|'.join([*MONTHS, *(month.upper() for month in LONG_MONTHS + SHORT_MONTHS)])})\b\.?"
 
-SMALL = r"[a-z\u00df-\u00ff]+"
-TITLE_CASE = rf"(?:(?:Mc|Mac|[A-Z]{APOSTROPHE})?[A-Z]{SMALL}(?:[{APOSTROPHES}-][A-Z]?{SMALL})*)"
-UPPER_CASE = rf"(?:[A-Z]{{2,}}(?:[{APOSTROPHES}-][A-Z]+)*)"
+# letters of the languages that are written in Latin ones: Dubois, \u00c9lodie, \u0141ukasz
+LATIN = [chr(code) for code in range(0x180) if chr(code).isalpha()]
+CAPITAL = f"[{''.join(letter for letter in LATIN if letter.isupper())}]"
+SMALL = f"[{''.join(letter for letter in LATIN if letter.islower())}]+"
+TITLE_CASE = rf"(?:(?:Mc|Mac|{CAPITAL}{APOSTROPHE})?{CAPITAL}{SMALL}(?:[{APOSTROPHES}-]{CAPITAL}?{SMALL})*)"
+UPPER_CASE = rf"(?:{CAPITAL}{{2,}}(?:[{APOSTROPHES}-]{CAPITAL}+)*)"
+SMALL_NAME = rf"(?=[\w{APOSTROPHES}-]{{3}}){SMALL}(?:[{APOSTROPHES}-]{SMALL})*"
 PARTICLES = r"(?:van |von |der |de |da |del |bin |al-|el-)*"
 DEGREE = r"(?:MD|M\.D\.|DO|D\.O\.|MBBS|MBChB|FRCR|FRCS|FRCPC|FRANZCR|PhD|RN|PA-C)\b"
+TITLE = r"(?:Drs?|Doctor|Prof(?:essor)?|Mr|Mrs|Ms|Miss|Mx|DRS?|PROF|MR|MRS|MS|MISS)\b\.?"
 NAME_WORD = rf"(?:{TITLE_CASE}|{UPPER_CASE})"
 NAME = (
-    rf"(?:(?:[A-Z]\.? ){{0,2}}{PARTICLES}{NAME_WORD}(?:,? (?!{DEGREE})(?:[A-Z]\b\.? )?{PARTICLES}{NAME_WORD}){{0,2}})"
+    rf"(?:(?:{CAPITAL}\.? ){{0,2}}{PARTICLES}{NAME_WORD}"
+    rf"(?:,? (?!{DEGREE}|{TITLE})(?:{CAPITAL}\b\.? )?{PARTICLES}{NAME_WORD}){{0,2}})"
 )
-TITLE = r"(?:Drs?|Doctor|Prof(?:essor)?|Mr|Mrs|Ms|Miss|Mx|DRS?|PROF|MR|MRS|MS|MISS)\b\.?"
 ROLE = (
     r"(?i:patient|pt|name|surname|forename|mother|father|guardian|referrer|radiologist|physician|attending|consultant|"
     r"clinician)"
@@ -70,7 +75,8 @@ GATES = {
         "title": rf"\b{TITLE} ",
         "dr": r"\bdr\b",
         "degree": rf"\b{DEGREE}",
-        "done": r"\b(?:by|to|with|from)(?: the)?:? [A-Z]",
+        "done": rf"\b(?:by|to|with|from)(?: the)?:? {CAPITAL}",
+        "signed": rf"\bBY:? {CAPITAL}",
         "family": r" family\b",
         "role": rf"\b{ROLE}\b",
     }.items()
@@ -78,7 +84,7 @@ GATES = {
 
 # In order: where two overlap, the first one's kind is taken.
 PATTERNS: tuple[tuple[Kind, str, str], ...] = (
-    ("email", "@", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    ("email", "@", r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     ("web", "www", r"\b(?:https?://|www\.)[^\s<>]+"),
     ("web", "points", r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"),
     ("number", "points", r"(?<![\w.])[0-2](?:\.\d+){5,}"),  # a DICOM UID
@@ -112,19 +118,24 @@ PATTERNS: tuple[tuple[Kind, str, str], ...] = (
     ("age", "old", rf"\b{OLD}(?:[ -](?:years?|yrs?)[ -]old|[ -]?y(?:/o|o)\b|[ -](?:years?|yrs?) of age)"),
     ("age", "old", rf"\b(?i:aged?):? (?P<it>{OLD})\b(?! ?(?:days?|weeks?|months?|hours?|\u00b0|%))"),
     ("name", "title", rf"\b{TITLE} (?!{DEGREE})(?P<it>{NAME})"),
-    ("name", "dr", r"\bdr\.? (?!(?:to|from|and|or|the)\b)(?P<it>[a-z][a-z'\u2019-]{2,})"),
+    ("name", "dr", rf"\bdr\.? (?!(?:to|from|and|or|the)\b)(?P<it>{SMALL_NAME})"),
     ("name", "degree", rf"\b(?P<it>{NAME}),? {DEGREE}"),
     ("name", "done", rf"\b{DONE_BY} (?:by|to|with|from)(?: the)?:? (?!{TITLE})(?P<it>{NAME})"),
+    ("name", "signed", rf"\b(?:DICTATED|SIGNED|VERIFIED|APPROVED|TRANSCRIBED) BY:? (?!{TITLE})(?P<it>{NAME})"),
     ("name", "family", rf"\b[Tt]he (?P<it>{TITLE_CASE}) family\b"),
     ("name", "role", rf"\b{ROLE}(?:{APOSTROPHE}s)?(?: name)?(?: is| was|:| =)+ (?!{TITLE})(?P<it>{NAME})"),
 )  # fmt: skip
 RULES = tuple((kind, gate, re.compile(pattern)) for kind, gate, pattern in PATTERNS)
 
-TITLE_CASE_RUN = re.compile(rf"{TITLE_CASE}(?: (?:[A-Z]\. )?{TITLE_CASE})*")
-LAST_FIRST = re.compile(r"\b([A-Z]{2,}), ([A-Z]{2,})\b")
+TITLE_CASE_RUN = re.compile(rf"{TITLE_CASE}(?: (?:{CAPITAL}\. )?{TITLE_CASE})*")
+LAST_FIRST = re.compile(rf"\b({NAME_WORD}), ({NAME_WORD})(?!\w)")
+CAPITALS = re.compile(rf"\b{UPPER_CASE}(?!\w)")
+AND_FAMILY = re.compile(rf"(?: {CAPITAL}\b\.?)? ({NAME_WORD})(?!\w)")
+DONE_IN_CAPITALS = re.compile(rf"\b{DONE_BY} (?:BY|TO|WITH|FROM):? ({UPPER_CASE})(?!\w)")
 # after a given name these make it a sign, a device or a method
 NOT_A_PERSON = re.compile(
     rf"(?:{APOSTROPHE}s?)? (?:[a-z-]+ )?(?:sign|lines?|fracture|disease|syndrome|method|view|nail|plate|screw|wires?|"
     r"pins?|angle|classification|grade|type|stage|index|score|deformity|lesion|tumou?r|sarcoma|technique|projection|"
-    r"osteotomy|procedure|operation|prosthesis|nodes?|cyst|cast|splint|frame|tube|catheter)\b"
+    r"osteotomy|procedure|operation|prosthesis|nodes?|cyst|cast|splint|frame|tube|catheter)\b",
+    re.IGNORECASE,
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.body_parts import UnknownBodyPartError, body_part_of
+from ..data.plain_names import named
 from .schema import FilmedPart, Study
 
 # Kinds of sentences that must stand under no part. Any other kind is a statement about the films.
@@ -55,6 +56,8 @@ def read_labelled(path: Path) -> Iterator[LabelledStudy]:
 def labelled_study(row: Mapping[str, Any]) -> LabelledStudy:
     """A study from its row. A sentence that the report does not have, or an unknown exam, is an error."""
     report = row["report"]
+    if not isinstance(report, str):
+        raise ValueError(f"report is a {type(report).__name__}; each line is a study, whose report is text")
     parts = tuple(_part(exam) for exam in row["exams"])
     names = [part.name for part in parts]
     if len(set(names)) < len(names):
@@ -71,10 +74,16 @@ def labelled_study(row: Mapping[str, Any]) -> LabelledStudy:
             raise ValueError(f"sentence {number} names an exam that the study does not have; it has {len(parts)}")
         spoken = frozenset(names[exam] for exam in one["exams"])
         if bool(spoken) == (one["kind"] in NO_PART):
-            raise ValueError(f"sentence {number} is of the kind {one['kind']!r} and speaks of {len(spoken)} exams")
+            raise ValueError(
+                f"sentence {number} is of the kind {_named(one['kind'])} and speaks of {len(spoken)} exams"
+            )
         sentences.append(TrueSentence(start, end, spoken, one["kind"]))
         after = end
     return LabelledStudy(study, tuple(sentences))
+
+
+def _named(value: Any) -> str:
+    return named([value], "look at that line")
 
 
 def _part(exam: Mapping[str, Any]) -> FilmedPart:
@@ -84,7 +93,9 @@ def _part(exam: Mapping[str, Any]) -> FilmedPart:
     except UnknownBodyPartError:
         known = False
     if not known:
-        raise ValueError(f"body_part is {expert!r}; it is one of the 23 or null, and `name` is what the source says")
+        raise ValueError(
+            f"body_part is {_named(expert)}; it is one of the 23 or null, and `name` is what the source says"
+        )
     plain = " ".join(filter(None, (laterality, (expert or "").replace("_", " "))))
     name = exam.get("name") or plain
     if not name:

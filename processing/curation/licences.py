@@ -54,8 +54,11 @@ def models_in(rows: Iterable[Mapping[str, Any]]) -> tuple[CuratedWith, ...]:
 
 def curation_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a row of triplets says of its curation, by the shards' columns; all None for any other row."""
-    is_triplet = all(name in row for name in COLUMNS.values())
-    return {name: row[its] if is_triplet else None for name, its in COLUMNS.items()}
+    return {name: row[its] if is_triplet(row) else None for name, its in COLUMNS.items()}
+
+
+def is_triplet(row: Mapping[str, Any]) -> bool:
+    return all(name in row for name in COLUMNS.values())
 
 
 def what_is_asked(used: Iterable[CuratedWith]) -> list[str]:

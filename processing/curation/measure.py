@@ -34,6 +34,8 @@ class StudyCounts:
     same_ends: int = 0  # sentences that the engine split off with the very same letters
     kept: int = 0  # sentences of the engine under some part
     ungrounded: int = 0  # pieces of free text that the report does not have
+    unlabelled: int = 0  # sentences of the engine, headings left out, of which most stands in no label
+    unlabelled_kept: int = 0  # of these: under some part
     answers: int = 0  # of a model
     invalid: int = 0  # of these: broke the schema
     fallback: bool = False  # the rules answered in the engine's place
@@ -46,9 +48,16 @@ def compare(
     study, spent = labelled.study, assignment.spent
     counts = StudyCounts(study.study_id, study.patient_id, fallback=fallback)
     counts.answers, counts.invalid, counts.ungrounded = spent.answers, spent.invalid, spent.ungrounded
-    counts.kept = len({number for chosen in assignment.of_part.values() for number in chosen})
+    kept = {number for chosen in assignment.of_part.values() for number in chosen}
+    counts.kept = len(kept)
     letters = _letters_before(study.report)
     spans = {one.number: (letters[one.start], letters[one.end]) for one in sentences}
+    labels = [(letters[one.start], letters[one.end]) for one in labelled.sentences]
+    for number in (one.number for one in sentences if not one.heading):
+        length = spans[number][1] - spans[number][0]
+        if 2 * sum(_shared(spans[number], label) for label in labels) < length:
+            counts.unlabelled += 1
+            counts.unlabelled_kept += number in kept
     for one in labelled.sentences:
         span = letters[one.start], letters[one.end]
         if span[0] == span[1]:

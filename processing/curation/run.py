@@ -35,7 +35,7 @@ from .triplets import ASSIGNMENTS, TRIPLETS, Answered, Batch, Identifiers, answe
 
 WORK, DONE = "unfinished", "finished"  # in the private folder; both gone when the run is done
 ANSWERS = "answers.sqlite"
-FORMAT = 1  # of the segments: another number means that an older run cannot go on
+FORMAT = 2  # of the segments: another number means that an older run cannot go on
 TABLES = {"triplets": TRIPLETS, "assignments": ASSIGNMENTS}
 
 
@@ -72,9 +72,10 @@ def curate(
 ) -> dict[str, Any]:
     """Writes OUT, or goes on with it; returns the summary, which stands in OUT/summary.json too.
 
-    Without a chat the rules answer. `private` gets skipped.jsonl and the answers, which name studies or hold text.
-    Raises ValueError where OUT holds something else or a run of another source or other settings, and OSError where a
-    server does not answer any more; then run it again to go on.
+    Without a chat the rules answer; with one the summary that is returned says besides what `this run` got and paid
+    for. `private` gets skipped.jsonl and the answers, which name studies or hold text. Raises ValueError where OUT
+    holds something else or a run of another source or other settings, and OSError where a server does not answer any
+    more, or nothing can be kept; then run it again to go on.
     """
     private = (private or private_folder(out)).resolve()
     if private.is_relative_to(out.resolve()):
@@ -82,9 +83,7 @@ def curate(
     work = private / WORK
     if out.exists() and not work.is_dir() and any(out.iterdir()):
         raise ValueError(f"{out} exists and is no unfinished run; name a new folder, or delete it")
-    if not private.exists():
-        private.mkdir(parents=True)
-        private.chmod(0o700)
+    _make_private(private)
     shutil.rmtree(private / DONE, ignore_errors=True)
     work.mkdir(exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -104,6 +103,7 @@ def curate(
         plan = dict(_plan(studies.usable, settings.studies_in_a_segment))
         todo = {name: part for name, part in plan.items() if not (work / f"{name}.json").is_file()}
         left = sum(map(len, todo.values()))
+        asked: LanguageEngine | None = None
         with tqdm(total=len(studies.usable), initial=len(studies.usable) - left, desc="studies", unit="study") as bar:
             if chat is None:
                 _by_rules(todo, work, out, settings, bar)
@@ -117,15 +117,29 @@ def curate(
         summary = _summary(work, list(plan), studies, settings, provenance)
         for name in TABLES:
             _join(work, list(plan), name, out / f"{name}.parquet")
-        lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in studies.skipped)
-        write_whole(private / "skipped.jsonl", lines)
-        unknown = dict.fromkeys(sorted(studies.unknown_parts))  # to be filled in, and given to the next run
-        write_whole(private / "unknown_parts.yaml", yaml.safe_dump(unknown, allow_unicode=True) if unknown else "{}\n")
+        write_left_out(studies, private)
         write_whole(out / "README.md", card(summary))
         write_whole(out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+        if asked is not None:
+            summary["this run"] = _paid(asked, settings.price)
         os.replace(work, private / DONE)  # one step, so that a kill leaves either all that a next run needs or none
     shutil.rmtree(private / DONE)
     return summary
+
+
+def write_left_out(studies: Studies, private: Path) -> None:
+    """skipped.jsonl with the reasons, and unknown_parts.yaml, to be filled in and given to the next run."""
+    _make_private(private)
+    lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in studies.skipped)
+    write_whole(private / "skipped.jsonl", lines)
+    unknown = dict.fromkeys(sorted(studies.unknown_parts))
+    write_whole(private / "unknown_parts.yaml", yaml.safe_dump(unknown, allow_unicode=True) if unknown else "{}\n")
+
+
+def _make_private(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o700)
 
 
 def _plan(studies: Sequence[Study], size: int) -> Iterator[tuple[str, Sequence[Study]]]:
@@ -175,8 +189,11 @@ async def _by_asking(
             gate.release()
             bar.update()
 
-    async def finish(name: str, answers: Sequence[asyncio.Task[Answered]]) -> None:
-        _write_segment(work, name, rows_of([await task for task in answers], out.resolve(), settings.identifiers))
+    async def finish(name: str, tasks: Sequence[asyncio.Task[Answered]]) -> None:
+        found = [await task for task in tasks]
+        if not engine.has_answered():  # a source may have fewer questions than show it otherwise
+            engine.stop_if_all_is_refused(1)
+        _write_segment(work, name, rows_of(found, out.resolve(), settings.identifiers))
 
     try:
         async with chat:
@@ -242,11 +259,21 @@ def _summary(
     }
     if settings.permission is not None:
         summary["sent to another machine"] = settings.permission
-    if settings.price is not None:
-        asked, said = settings.price
-        cost = counts["prompt_tokens"] * asked + counts["completion_tokens"] * said
-        summary["cost"] = round(cost / 1e6, 4)
     return summary
+
+
+def _paid(engine: LanguageEngine, price: tuple[float, float] | None) -> dict[str, Any]:
+    """What this run got and what it cost. It is in no file: a run that was stopped ends with the same ones."""
+    got = engine.received
+    paid: dict[str, Any] = {
+        "answers": got.answers,
+        "reused": engine.reused,
+        "prompt_tokens": got.prompt_tokens,
+        "completion_tokens": got.completion_tokens,
+    }
+    if price is not None:
+        paid["cost"] = round((got.prompt_tokens * price[0] + got.completion_tokens * price[1]) / 1e6, 4)
+    return paid
 
 
 def _hash(studies: Sequence[Study]) -> str:

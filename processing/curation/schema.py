@@ -69,6 +69,7 @@ class Assignment:
     dropped: Mapping[int, Reason]  # every sentence that stands under no part
     confidence: Mapping[str, float] = field(default_factory=dict)  # by part, 0 to 1; the engine's own, uncalibrated
     spent: Spent = NOTHING
+    ungrounded: Mapping[str, int] = field(default_factory=dict)  # by part: pieces of free text that no report has
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,14 @@ class EngineError(RuntimeError):
     def __init__(self, message: str, spent: Spent = NOTHING):
         super().__init__(message)
         self.spent = spent
+
+
+class RefusedError(EngineError):
+    """The question itself was refused, and would be again. `for_its_length`: because it is too long."""
+
+    def __init__(self, message: str, for_its_length: bool = False):
+        super().__init__(message)
+        self.for_its_length = for_its_length
 
 
 class AssignmentError(ValueError):

@@ -30,6 +30,7 @@ TRIPLETS = pyarrow.schema(
         ("prompt_version", pyarrow.string()),
         ("confidence", pyarrow.float32()),
         ("fallback", pyarrow.bool_()),  # the rules answered for the engine that was asked
+        ("ungrounded", pyarrow.int32()),  # pieces of free text for this part that the report does not have
     ]
 )
 ASSIGNMENTS = pyarrow.schema(
@@ -44,6 +45,7 @@ ASSIGNMENTS = pyarrow.schema(
         ("model", pyarrow.string()),
         ("prompt_version", pyarrow.string()),
         ("fallback", pyarrow.bool_()),
+        ("ungrounded", pyarrow.int32()),  # of all parts, and of what was said to be relevant
     ]
 )
 Identifiers = Literal["mask", "leave-out", "keep"]  # what becomes of a text in which a name, date or number stands
@@ -126,6 +128,7 @@ def rows_of(studies: Iterable[Answered], folder: Path, identifiers: Identifiers)
                         **_said_by(one.provenance),
                         "model_licence": one.provenance.model_licence,
                         "confidence": assignment.confidence.get(part.name),
+                        "ungrounded": assignment.ungrounded.get(part.name, 0),
                     }
                 )
                 batch.counts["triplets"] += 1
@@ -171,4 +174,5 @@ def _assignment_row(one: Answered) -> dict[str, Any]:
         ],
         "dropped": [{"sentence": number, "reason": why} for number, why in sorted(one.assignment.dropped.items())],
         **_said_by(one.provenance),
+        "ungrounded": one.assignment.spent.ungrounded,
     }

@@ -15,6 +15,7 @@ from .augment import augment
 from .batches import Pick
 from .body_parts import NO_EXPERT, expert_indices
 from .captions import Captions, template_number
+from .curated_experts import experts_told
 from .sample import Sample
 from .shards import ShardSamples
 from .volumes import decode_volume, padded, slice_mask
@@ -48,8 +49,10 @@ class PairDataset(Dataset):
         if body_parts is None:  # nobody will ask which expert is whose
             self.body_part = [NO_EXPERT] * len(self.samples)
         else:
-            own_names = (sample.body_part for sample in self.samples)
-            self.body_part = expert_indices(own_names, body_parts, config.body_part_experts)
+            rows = [(sample.body_part, sample.row) for sample in self.samples]
+            unsaid = [row for row in rows if row[0] not in config.body_part_experts]  # a recipe goes before all else
+            experts = {**experts_told(unsaid, body_parts), **config.body_part_experts}
+            self.body_part = expert_indices([name for name, _ in rows], body_parts, experts)
         self.volumes = config.volumes
         self._kept: dict[int, Decoded] = {}
         self._room = 0 if streamed else int(config.cache_gib * 2**30)

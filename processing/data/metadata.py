@@ -1,13 +1,15 @@
 """Reads an imagefolder's table: metadata.jsonl, .csv or .parquet, at the top or in each split's folder, or none."""
 
-import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...configuration.data import DataConfig
+from .csv_table import rows_of_csv
+from .plain_names import columns_named
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm", ".dicom")
@@ -52,6 +54,12 @@ def text_or_none(value: Any) -> str | None:
     return str(value).strip() or None
 
 
+def id_or_none(value: Any) -> str | None:
+    """An id as text. A table that keeps whole numbers as floats writes 7 as 7.0: both are the same patient."""
+    text = text_or_none(value)
+    return None if text is None else re.sub(r"^(\d+)\.0$", r"\1", text)
+
+
 def _table_in(folder: Path) -> Path | None:
     tables = [folder / name for name in METADATA_FILES if (folder / name).is_file()]
     if len(tables) > 1:
@@ -73,8 +81,7 @@ def _read_table(path: Path) -> Iterator[dict[str, Any]]:
                     raise ValueError(f"{path} line {number} is a JSON {type(row).__name__}; each line is one object")
                 yield row
     elif path.suffix == ".csv":
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            yield from csv.DictReader(lines)
+        yield from rows_of_csv(path)
     else:
         from pyarrow import parquet  # comes with datasets; takes a moment to import
 
@@ -87,8 +94,8 @@ def _checked(rows: list[dict[str, Any]], table: Path, config: DataConfig) -> lis
     image = config.columns.image
     if not any(image in row for row in rows):
         raise ValueError(
-            f"{table} has no column {image!r}; its columns are {', '.join(map(str, rows[0]))}. Name the one with the "
-            "image's file under data.columns.image"
+            f"{table} has no column {image!r}; {columns_named(rows[0])}. Name the one with the image's file under "
+            "data.columns.image"
         )
     for row in rows:
         row[image] = text_or_none(row.get(image))

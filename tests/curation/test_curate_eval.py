@@ -156,3 +156,14 @@ def test_review_refuses_triplets_of_other_reports(triplets, table, tmp_path, cap
     source.unlink()
     assert main(["curate", "review", str(tmp_path), str(table), "--out", str(tmp_path / "review.html")]) == 2
     assert "assignments.parquet" in capsys.readouterr().err
+
+
+def test_a_phantom_folder_is_curated_and_reviewed_as_it_is(films, tmp_path):
+    out, page = tmp_path / "triplets", tmp_path / "review.html"
+    assert main(["curate", str(films), "--out", str(out), "--workers", "1"]) == 0
+    studies = {row["study_id"]: row for row in map(json.loads, (films / "studies.jsonl").read_text().splitlines())}
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["studies"] == len(studies) and summary["skipped"] == 0
+    assert main(["curate", "review", f"{out}/", f"{films}/", "--out", str(page)]) == 0  # openly: nobody is in it
+    several = next(row for row in studies.values() if len(row["exams"]) > 1)
+    assert several["report"].split("\n")[0] in page.read_text() or several["study_id"] not in page.read_text()

@@ -6,7 +6,8 @@ import json
 import time
 
 import pytest
-from fault_server import FAULTS, Plan, started
+from fault_server import CUT, FAULTS, Plan, started
+from faulty_answers import PARTS, PROMPTS, asked, study
 
 from pedclip.processing.curation import asking
 from pedclip.processing.curation.answers import AnswerError, json_of, kinds_in, parts_in
@@ -16,33 +17,8 @@ from pedclip.processing.curation.engines.language import LanguageEngine
 from pedclip.processing.curation.engines.permission import check_remote
 from pedclip.processing.curation.engines.server import ServerChat, ServerGoneError, ServerSettings, seconds_of
 from pedclip.processing.curation.grounding import grounded
-from pedclip.processing.curation.schema import EngineError, FilmedPart, Sentence, Study
+from pedclip.processing.curation.schema import EngineError, Sentence, Study
 from pedclip.processing.curation.splitting import split
-
-PROMPTS = asking.load_prompts("v1")
-PARTS = (FilmedPart("L KNEE", "knee", "left"), FilmedPart("R HIP", "hip", "right"))
-
-
-def study(number: int = 0, extra: str = "") -> Study:
-    report = f"History of pain. Effusion of {number} mm in the left knee. {extra}There is a fracture of the right hip."
-    return Study(f"s{number}", f"p{number}", report, PARTS)
-
-
-def asked(plan: Plan, studies: list[Study], cache: AnswerCache | None = None, **settings) -> tuple[list, ServerChat]:
-    """(assignments or errors, the chat) from a server with this plan."""
-
-    async def run():
-        runner, address = await started(plan)
-        chat = ServerChat(ServerSettings(address, "m", "mit", **{"timeout": 1.0, "connections": 50, **settings}))
-        try:
-            async with chat:
-                engine = LanguageEngine("server", chat, PROMPTS, cache)
-                jobs = (engine.assign(one, split(one.report)) for one in studies)
-                return await asyncio.gather(*jobs, return_exceptions=True), chat
-        finally:
-            await runner.cleanup()
-
-    return asyncio.run(run())
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +45,7 @@ def test_two_steps_give_the_reports_own_sentences():
     assert chat.counts.retries == 0
 
 
-@pytest.mark.parametrize("kind", [*FAULTS, "half answer"])
+@pytest.mark.parametrize("kind", [*FAULTS, *CUT])
 def test_every_kind_of_fault_is_asked_again_and_changes_nothing(kind):
     studies = [study(number) for number in range(8)]
     undisturbed, _ = asked(Plan(), studies)
@@ -204,12 +180,20 @@ def test_addresses_that_are_allowed():
 def test_terms_decide_whether_reports_may_leave_the_machine():
     with pytest.raises(ValueError, match="forbid it"):
         check_remote("vindr-pcxr", "Dr Who, today")  # a permission does not change a no
+    for name in ("VinDr-PCXR", "vindr_pcxr", " VINDR PCXR", "PediCXR", "pedi-cxr", "vindrpcxr"):
+        with pytest.raises(ValueError, match="the terms of vindr-pcxr forbid it"):
+            check_remote(name, "Dr Who, today")
+    for name in ("vindr-pcxr-v2", "our VinDr PCXR", "vindr-pxcr", "pedicxrs", "vindr-pcx"):
+        with pytest.raises(ValueError, match="looks like vindr-pcxr"):
+            check_remote(name, "Dr Who, today")
     with pytest.raises(ValueError, match="nobody here knows"):
         check_remote("openi-reports", None)
     with pytest.raises(ValueError, match="nobody here knows"):
         check_remote("mednist-hand", None)  # it says yes, and the set that it was made from does not
     with pytest.raises(ValueError, match="unnamed data set"):
         check_remote(None, "somebody")
+    assert check_remote("padchest", "somebody") == "allowed by somebody"
+    assert check_remote("Phantom", None) == "the terms of Phantom allow it"
     assert check_remote("our-own", "the ethics board, 2026-01-02") == "allowed by the ethics board, 2026-01-02"
     assert "phantom" in check_remote("phantom", None)
 
@@ -288,6 +272,11 @@ def test_free_text_is_held_against_the_report():
     assert grounded("normal", report) == ((), 1)  # too short to say from where
     assert grounded("There is no fracture of the left knee Mild effusion is seen", report) == ((1, 2), 0)
     assert grounded("", report) == ((), 0)
+    # the beginning of many sentences says nothing of which; half of one does, and so do words that only one has
+    many = split("There is no fracture. There is no effusion. There is no fracture of the left hip or of the pelvis.")
+    assert grounded("There is no", many) == ((), 1)
+    assert grounded("there is no fracture", many) == ((0,), 0)
+    assert grounded("or of the pelvis", many) == ((2,), 0)
 
 
 def test_free_text_mode_keeps_the_reports_own_text_and_counts_the_rest():
@@ -312,6 +301,7 @@ def test_free_text_mode_keeps_the_reports_own_text_and_counts_the_rest():
     assert found.of_part == {"L KNEE": (1,), "R HIP": ()}
     assert found.dropped == {0: "irrelevant", 2: "unassigned"}
     assert found.spent.ungrounded == 2 and found.spent.answers == 2
+    assert found.ungrounded == {"L KNEE": 0, "R HIP": 1}
     words = chat.asked.messages[1]["content"]
     assert "From the imaging report, extract the text of these body parts: L KNEE, R HIP." in words  # Fig. 2
     assert "History" not in words

@@ -14,10 +14,13 @@ from pedclip.check import check_curation
 from pedclip.configuration.data import CaptionsConfig, DataConfig, SplitsConfig
 from pedclip.configuration.training import ModelConfig, TrainConfig
 from pedclip.hub import export_folder, write_hub_folder
+from pedclip.processing.curation.engines.cache import Reply
 from pedclip.processing.curation.licences import CuratedWith, conflicts, models_in
 from pedclip.processing.curation.run import RunSettings, curate
 from pedclip.processing.curation.studies import read_studies
 from pedclip.processing.data.archive.build import BuildSettings, build
+from pedclip.processing.data.curated_experts import COLUMN, experts_told
+from pedclip.processing.data.dataset import PairDataset
 from pedclip.processing.data.samples import read_samples
 from pedclip.publishing import NotForPublicationError, check_repo_name
 
@@ -114,3 +117,37 @@ def test_the_check_knows_nothing_of_a_licence_that_is_not_in_the_table(make_mode
 
 def test_no_licence_asks_nothing():
     assert conflicts("PedCLIP", "", [CuratedWith("m", "apache-2.0"), CuratedWith("n", "mit")]) == []
+
+
+def test_the_experts_of_a_table_of_ones_own_reach_the_training(tmp_path, processor):
+    films = []
+    for number, part in enumerate(("KN-ODD", "SCOUT", "KN-ODD", "hip")):
+        Image.new("L", (40, 40), 20 * number + 9).save(tmp_path / f"{number}.png")
+        report = f"Normal {part} no. {number}."
+        row = dict(study_id=f"s{number}", report=report, body_part=part, file_name=f"{number}.png")
+        films.append(json.dumps(row) + "\n")
+    (tmp_path / "s.jsonl").write_text("".join(films))
+    studies = read_studies(tmp_path / "s.jsonl", {"KN-ODD": "knee", "SCOUT": None})
+    curate(studies, tmp_path / "out", RunSettings(workers=1), Says(), engine="server")
+    alone = SplitsConfig(validation_share=0.0, test_share=0.0)
+    build(tmp_path / "out/triplets.parquet", tmp_path / "shards", BuildSettings(splits=alone), workers=1)
+    data = DataConfig(path=str(tmp_path / "shards"))
+    samples = read_samples(data, split="train")
+    parts = ["hip", "knee"]
+    found = PairDataset(samples, processor, data, parts).body_part
+    wanted = {"KN-ODD": 1, "SCOUT": -100, "hip": 0}
+    assert found == [wanted[sample.body_part] for sample in samples] and len(found) == 4
+    own = replace(data, body_part_experts={"KN-ODD": "hip"})  # a recipe's word goes first
+    assert PairDataset(samples, processor, own, parts).body_part.count(0) == 3
+    told = [("ODD", {COLUMN: "knee"}), ("ODD", {COLUMN: "hip"})]
+    with pytest.raises(ValueError, match="curated for knee and for hip"):
+        experts_told(told, parts)
+
+
+class Says(Llama):
+    """Says that every sentence is a finding of every part."""
+
+    async def complete(self, question, attempt):
+        properties = question.schema["properties"]
+        said = {key: "finding" if one["type"] == "string" else one["items"]["enum"] for key, one in properties.items()}
+        return Reply(json.dumps(said))

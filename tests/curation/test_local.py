@@ -131,3 +131,19 @@ def test_a_model_without_a_chat_template_is_refused(folder, tmp_path):
     (tmp_path / "m/tokenizer_config.json").write_text(json.dumps(settings))
     with pytest.raises(ValueError, match="no chat template"):
         run(tmp_path / "m", [Study("s", "p", REPORT, PARTS)])
+
+
+def test_two_models_of_one_name_are_told_apart(tmp_path, monkeypatch):
+    for folder, content in (("a", b"one"), ("b", b"two"), ("c", b"one")):
+        (tmp_path / folder / "m").mkdir(parents=True)
+        (tmp_path / folder / "m.gguf").write_bytes(content)
+        (tmp_path / folder / "m" / "config.json").write_bytes(content)
+        (tmp_path / folder / "m" / "README.md").write_text(folder)
+    for name in ("m.gguf", "m"):
+        one, other, same = (LocalChat(LocalSettings(str(tmp_path / folder / name), "mit")) for folder in "abc")
+        assert one.model == other.model == name
+        assert one.settings != other.settings and one.settings == same.settings
+    # of a model on the Hub it is the commit
+    snapshot = tmp_path / "models--o--m" / "snapshots" / "c0ffee" / "config.json"
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *where, **more: str(snapshot))
+    assert LocalChat(LocalSettings("o/m", "mit")).settings["files"] == "c0ffee"

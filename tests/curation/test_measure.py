@@ -100,6 +100,18 @@ def test_marks_and_numbers_before_a_sentence_do_not_change_its_ends():
     assert counts.same_ends == 2
 
 
+def test_what_no_label_covers_is_said(labelled):
+    part = LabelledStudy(labelled.study, labelled.sentences[1:3])  # history and the last sentence have no label
+    sentences = split_at(labelled, HISTORY, KNEE, HIP, BOTH)
+    said = Assignment({"left knee": (0, 1), "hip": (2,)}, {3: "unassigned"})
+    counts = compare(part, sentences, said)
+    assert (counts.unlabelled, counts.unlabelled_kept) == (2, 1)
+    assert compare(labelled, sentences, said).unlabelled == 0
+    result = summarise([counts], resamples=10)
+    assert result["unlabelled"] == {"sentences": 2, "under a part": 1}
+    assert "2 sentences of the engine have no label, 1 of them" in table(result)
+
+
 def test_a_heading_under_a_part_is_extra_and_no_leak():
     sentences = [{"text": "KNEE:", "exams": [], "kind": "heading"}, {"text": KNEE, "exams": [0], "kind": "finding"}]
     labelled = labelled_study(row(report=f"KNEE: {KNEE}", sentences=sentences))
@@ -159,6 +171,8 @@ def test_measures_are_ratios_of_sums_with_intervals_over_patients(labelled):
         ({"sentences": [{"text": HISTORY, "exams": [], "kind": "finding"}]}, "of the kind 'finding' and speaks of 0"),
         ({"sentences": [{"text": "Nothing."}]}, "sentence 0 does not stand"),
         ({"report": None}, "each line is a study"),
+        ({"report": 5}, "report is a int; each line is a study, whose report is text"),
+        ({"exams": [{"body_part": HISTORY, "laterality": None}]}, r"body_part is 1 that may hold text of a report"),
     ],
 )
 def test_a_file_that_is_no_truth_is_refused_by_line_and_without_its_text(tmp_path, changes, why):

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from fault_server import Plan, started
 from pyarrow import parquet
 
 from pedclip.cli import main
+from pedclip.processing.curation.engines import cache as cache_file
 from pedclip.processing.curation.engines import server as wire
 from pedclip.processing.curation.engines.cache import Reply
 from pedclip.processing.curation.run import RunSettings, curate
@@ -102,7 +104,10 @@ def test_a_model_answers_and_the_rules_where_it_gives_up(tmp_path):
     knee = next(row for row in others if row["body_part"] == "L KNEE")
     assert knee["sentences"] == [1, 2, 3]  # the third sentence speaks of both
     assert summary["counts"]["fallbacks"] == 1 and summary["failures"] == {"not to this question": 1}
-    assert summary["counts"]["answers"] == 22 and summary["cost"] == round((22 * 7 + 22 * 3 * 10) / 1e6, 4)
+    assert summary["counts"]["answers"] == 22
+    cost = round((22 * 7 + 22 * 3 * 10) / 1e6, 4)
+    assert summary["this run"] == dict(answers=22, reused=0, prompt_tokens=154, completion_tokens=66, cost=cost)
+    assert "this run" not in json.loads((tmp_path / "out/summary.json").read_text())  # a resumed run writes the same
     card = (tmp_path / "out/README.md").read_text()
     assert "Calm-1B" in card and "Its licence: mit" in card and "pedclip/phantom" in card
     assignments = parquet.read_table(tmp_path / "out/assignments.parquet").to_pylist()
@@ -143,6 +148,40 @@ def test_a_server_that_is_gone_stops_the_run_and_the_next_one_goes_on(tmp_path, 
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     with pytest.raises(ValueError, match="no unfinished run"):
         curate(studies, tmp_path / "out", settings, Calm(), engine="server")
+
+
+@pytest.mark.parametrize(("kind", "count"), [("400", 30), ("400", 2), ("402", 5)])
+def test_a_server_that_refuses_everything_leaves_no_table_and_is_asked_again(tmp_path, capsys, kind, count):
+    source, out = table(tmp_path, count), tmp_path / "out"
+    options = ["--engine", "server", "--model", "m", "--licence", "mit", "--concurrency", "4", "--price", "1", "1"]
+    with server(Plan(faults=1.0, kinds=(kind,))) as address:
+        assert main(["curate", str(source), "--out", str(out), *options, "--url", address]) == 2
+    assert not (out / "triplets.parquet").exists()
+    assert ("no credit" if kind == "402" else "as if it were set up for others") in capsys.readouterr().err
+    plan = Plan()
+    with server(plan) as address:
+        assert main(["curate", str(source), "--out", str(out), *options, "--url", address]) == 0
+    assert plan.requests == 2 * count and not any(row["fallback"] for row in triplets(out))
+    paid = (2 * count * 110) / 1e6
+    assert f"answered: {round(paid, 4)} paid; 0 answers that were there" in capsys.readouterr().out
+
+
+def test_a_disk_that_is_full_ends_in_a_message(tmp_path, capsys, monkeypatch):
+    def full(self, statement, values):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    class Rows:
+        execute, close = full, lambda self: None
+
+    real = cache_file.AnswerCache.__init__
+    monkeypatch.setattr(
+        cache_file.AnswerCache, "__init__", lambda self, path: (real(self, path), setattr(self, "_rows", Rows()))[0]
+    )
+    options = ["--engine", "server", "--model", "m", "--licence", "mit"]
+    with server(Plan()) as address:
+        command = ["curate", str(table(tmp_path, 3)), "--out", str(tmp_path / "out"), *options, "--url", address]
+        assert main(command) == 2
+    assert "Is the disk full" in capsys.readouterr().err
 
 
 def test_a_kill_at_any_moment_repeats_no_call_but_those_on_their_way(tmp_path):
@@ -228,6 +267,18 @@ class Keeps(Calm):
     [
         (["--engine", "server"], "needs --url, --model, --licence"),
         (["--engine", "local", "--model", "some/model"], "--licence"),
+        (["--engine", "server", "--url", "http://127.0.0.1:9/v1", "--model", "some/model"], "--licence"),
+        (
+            ["--engine", "local", "--model", "meta-llama/llama-3.1-8B-Instruct", "--licence", "apache-2.0"],
+            "has the licence llama3.1; leave --licence out",
+        ),
+        (
+            [
+                *("--engine", "server", "--url", "http://127.0.0.1:9/v1"),
+                *("--model", "Qwen/Qwen2.5-7B-Instruct", "--licence", "mit"),
+            ],
+            "has the licence apache-2.0",
+        ),
         (["--model", "x"], "the rules need neither"),
         (
             ["--engine", "server", "--url", "https://x.example/v1", "--model", "m", "--licence", "mit"],

@@ -308,8 +308,10 @@ def test_terms_are_known_for_every_reader_and_unknown_names_are_refused():
     assert ancestors("mednist-hand") == ("mednist-hand", "rsna-boneage")
     assert shared_lineage(["mednist-hand"], ["rsna-boneage"]) == ("rsna-boneage",)
     assert shared_lineage(["phantom"], list(all_terms())) == ("phantom",)
+    for spelling in ("VinDr-PCXR", "vindr_pcxr", "PediCXR"):
+        assert terms_of(spelling).name == "vindr-pcxr" == ancestors(spelling)[0]
     with pytest.raises(ValueError, match="did you mean rsna-boneage"):
-        terms_of("rsna-bone-age")
+        terms_of("rsna-bone-ages")
     with pytest.raises(ValueError, match="did you mean 'grazpedwri-dx'"):
         official_reader("grazpedwri")
 

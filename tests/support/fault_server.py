@@ -20,8 +20,8 @@ from pathlib import Path
 from aiohttp import web
 
 FAULTS = ("429", "500", "503", "timeout", "garbage", "half", "reset", "wrong schema", "not for every number", "fence")
-# faults of the model, not of the wire: such a reply is an answer that was paid for
-OF_THE_MODEL = {"half answer", "wrong schema", "not for every number"}
+# what it can do besides: refuse, or let an answer end before its end
+REFUSALS, CUT = ("400", "402", "too long"), ("half answer", "length", "filter")
 
 
 @dataclass
@@ -33,6 +33,7 @@ class Plan:
     seed: int = 0
     delay: float = 0.0
     refuses_schema: bool = False
+    usage: object = None  # what a good answer says of its tokens, in place of 100 and 10
     poison: str | None = None  # a question with this word is never answered
     log: Path | None = None
     hold: Path | None = None  # a file: so many good answers are the last while it is there
@@ -99,6 +100,18 @@ def application(plan: Plan) -> web.Application:
             await response.write(whole[: len(whole) // 2])
             request.transport.close()
             return response
+        if kind == "too long":
+            return web.json_response({"error": "maximum context length exceeded"}, status=400)
+        if kind in REFUSALS:
+            return web.json_response({"error": f"no: {question}"}, status=int(kind))
+        if kind == "length":
+            cut = envelope("Let me think about")
+            cut["choices"][0]["finish_reason"] = "length"
+            return web.json_response(cut)
+        if kind == "filter":
+            cut = envelope(text)
+            cut["choices"][0]["finish_reason"] = "content_filter"
+            return web.json_response(cut)
         if kind == "half answer":
             text = text[: len(text) // 2]
         elif kind == "wrong schema":
@@ -113,7 +126,7 @@ def application(plan: Plan) -> web.Application:
             if plan.log:
                 with plan.log.open("a") as log:
                     log.write(key + "\n")
-        return web.json_response(envelope(text))
+        return web.Response(text=json.dumps(envelope(text, plan.usage)), content_type="application/json")
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", complete)
@@ -132,9 +145,9 @@ async def redirect(request: web.Request) -> web.Response:
     return web.Response(status=307, headers={"Location": "http://example.invalid/v1/chat/completions"})
 
 
-def envelope(text: str) -> dict:
+def envelope(text: str, usage: object = None) -> dict:
     message = {"role": "assistant", "content": text}
-    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    usage = usage or {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
     return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
 
 

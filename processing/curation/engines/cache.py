@@ -38,23 +38,38 @@ class AnswerCache:
             self._rows.execute(
                 "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, reply TEXT NOT NULL) WITHOUT ROWID"
             )
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{path}: no file of answers can be kept there ({error})") from error
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{path} is no file of answers ({error}); name another one, or delete it") from error
         if new:
             path.chmod(0o600)
 
     def reply(self, key: bytes) -> Reply | None:
-        found = self._rows.execute("SELECT reply FROM answers WHERE key = ?", (key,)).fetchone()
+        found = self._done("SELECT reply FROM answers WHERE key = ?", (key,))
         return Reply(*json.loads(found[0])) if found else None
 
     def keep(self, key: bytes, reply: Reply) -> None:
-        self._rows.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(reply)))
+        """OSError where it cannot be kept: what is paid for and not kept would be paid for twice."""
+        self._done("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(reply)))
+
+    def _done(self, statement: str, values: tuple[Any, ...]) -> Any:
+        try:
+            return self._rows.execute(statement, values).fetchone()
+        except sqlite3.Error as error:
+            raise OSError(
+                f"{self.path}: the answers cannot be kept or read ({error}). Is the disk full, or another run at it? "
+                "What was kept is not lost: make room, and run it again"
+            ) from error
 
     def __len__(self) -> int:
         return self._rows.execute("SELECT count(*) FROM answers").fetchone()[0]
 
     def close(self) -> None:
-        self._rows.close()
+        try:
+            self._rows.close()
+        except sqlite3.Error as error:  # its last step writes, too
+            raise OSError(f"{self.path}: the answers cannot be closed ({error}). Is the disk full?") from error
 
 
 def key_of(asked: Mapping[str, Any]) -> bytes:

@@ -13,8 +13,23 @@ from typing import Any, Protocol, TypeVar
 from ..answers import AnswerError, assignment_of, kinds_in, parts_in, texts_in
 from ..asking import FINDING, Prompts, Question, ask_kinds, ask_parts, ask_relevant_text, ask_text_of_parts
 from ..grounding import grounded
-from ..schema import NOTHING, Assignment, AssignmentError, EngineError, Provenance, Reason, Sentence, Spent, Study
+from ..schema import (
+    NOTHING,
+    Assignment,
+    AssignmentError,
+    EngineError,
+    Provenance,
+    Reason,
+    RefusedError,
+    Sentence,
+    Spent,
+    Study,
+)
 from .cache import AnswerCache, Reply, key_of
+
+# Questions refused one after the other: then it is not the questions. The second where others were answered: what is
+# left of a run that was killed may be just those that are refused for a reason of their own.
+MOST_REFUSED, MOST_REFUSED_LATER = 8, 50
 
 Parsed = TypeVar("Parsed")
 
@@ -32,11 +47,16 @@ class Chat(Protocol):
     async def complete(self, question: Question, attempt: int) -> Reply:
         """The answer; `attempt` counts from 0, and a later one may be drawn instead of the likeliest.
 
-        Raises EngineError where this question cannot be answered, and OSError where nobody answers any more.
+        Raises EngineError where this question cannot be answered, RefusedError where it is refused, and OSError where
+        nobody answers any more.
         """
 
     async def __aenter__(self) -> "Chat": ...
     async def __aexit__(self, *error: object) -> None: ...
+
+
+class AllRefusedError(OSError):
+    """Every question is refused, so that the table would be one by rules."""
 
 
 @dataclass
@@ -54,6 +74,9 @@ class LanguageEngine:
             raise ValueError(f"attempts is {attempts}; a model is asked 1 to 20 times for a valid answer")
         self.chat, self.prompts, self.cache, self.attempts = chat, prompts, cache, attempts
         self.provenance = Provenance(name, chat.model, chat.licence, prompts.version)
+        self.received = NOTHING  # in this run, each answer once: what was paid for
+        self.reused = 0  # answers that were kept before, or that came for another study in this run
+        self._refused = 0  # questions since the last answer
         self._on_their_way: dict[bytes, asyncio.Task[Reply]] = {}
 
     async def assign(self, study: Study, sentences: Sequence[Sentence]) -> Assignment:
@@ -97,7 +120,7 @@ class LanguageEngine:
         relevant = grounded(found["report"], sentences)
         names = [part.name for part in study.parts]
         of_part: dict[str, tuple[int, ...]] = dict.fromkeys(names, ())
-        ungrounded = relevant.ungrounded
+        made_up: dict[str, int] = {}
         if relevant.numbers:
             by_number = {one.number: one for one in sentences}
             report = " ".join(by_number[number].text for number in relevant.numbers)
@@ -106,7 +129,7 @@ class LanguageEngine:
             for name in names:
                 held = grounded(texts[name], [by_number[number] for number in relevant.numbers])
                 of_part[name] = held.numbers
-                ungrounded += held.ungrounded
+                made_up[name] = held.ungrounded
         kept = {number for numbers in of_part.values() for number in numbers}
         # the mode does not say why it leaves a sentence out: what the first call removed is `irrelevant`
         dropped: dict[int, Reason] = {
@@ -114,7 +137,8 @@ class LanguageEngine:
             for one in sentences
             if one.number not in kept
         }
-        return Assignment(of_part, dropped, spent=Spent(ungrounded=ungrounded))
+        spent = Spent(ungrounded=relevant.ungrounded + sum(made_up.values()))
+        return Assignment(of_part, dropped, spent=spent, ungrounded=made_up)
 
     async def _answer(
         self, question: Question, conversation: Conversation, parse: Callable[[str], Parsed]
@@ -146,8 +170,11 @@ class LanguageEngine:
             }
         )
         if self.cache is not None and (kept := self.cache.reply(key)) is not None:
+            self.reused += 1
             return kept
-        if key not in self._on_their_way:
+        if key in self._on_their_way:
+            self.reused += 1
+        else:
             task = asyncio.create_task(self._asked(key, question, attempt))
             self._on_their_way[key] = task
             task.add_done_callback(partial(self._arrived, key))
@@ -158,13 +185,35 @@ class LanguageEngine:
         if not task.cancelled():
             task.exception()  # else asyncio prints it where all who waited have been stopped by another's
 
+    def has_answered(self) -> bool:
+        """Whether any question has an answer, be it of an earlier run."""
+        return self.received.answers + self.reused > 0
+
+    def stop_if_all_is_refused(self, least: int) -> None:
+        """Raises AllRefusedError if that many questions were refused since the last answer."""
+        if self._refused >= least:
+            raise AllRefusedError(
+                f"the server refused {self._refused} questions one after the other, as if it were set up for others: "
+                "look at its own log (the model's name, the longest question that it takes). Nothing is lost: run it "
+                "again when it answers, and it goes on"
+            )
+
     async def settle(self, seconds: float = 10.0) -> None:
         """Waits a moment for answers on their way, which are paid for, so that they are kept."""
         if self._on_their_way:
             await asyncio.wait(self._on_their_way.values(), timeout=seconds)
 
     async def _asked(self, key: bytes, question: Question, attempt: int) -> Reply:
-        reply = await self.chat.complete(question, attempt)
+        try:
+            reply = await self.chat.complete(question, attempt)
+        except RefusedError as error:
+            # a question may be too long, and such ones may stand in a row, but where others were answered
+            if not (error.for_its_length and self.has_answered()):
+                self._refused += 1
+                self.stop_if_all_is_refused(MOST_REFUSED_LATER if self.has_answered() else MOST_REFUSED)
+            raise
+        self._refused = 0
+        self.received += Spent(1, 0, reply.prompt_tokens, reply.completion_tokens)
         if self.cache is not None:
             self.cache.keep(key, reply)
         return reply

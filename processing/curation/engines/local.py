@@ -4,8 +4,12 @@ With prompts that ask for numbers, each answer keeps to the schema by constructi
 """
 
 import asyncio
+import hashlib
 import json
+import os
+import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +21,16 @@ from .cache import Reply
 # Openly licensed (Apache-2.0) and small enough for a laptop. The paper's is meta-llama/Llama-3.1-8B-Instruct, licence
 # llama3.1: what is trained with its answers has to be named after it (licences.yaml).
 MODEL, LICENCE = "Qwen/Qwen2.5-1.5B-Instruct", "apache-2.0"
+PIECES, PIECE = 128, 2**15  # of a file of weights, in bytes, to tell it from others
+OF_A_MODEL = {
+    ".json",
+    ".safetensors",
+    ".bin",
+    ".gguf",
+    ".model",
+    ".txt",
+    ".jinja",
+}  # weights, their index, config, words
 KNOWN_LICENCES = {
     MODEL: LICENCE,
     "Qwen/Qwen2.5-7B-Instruct": "apache-2.0",
@@ -55,10 +69,28 @@ class LocalChat:
         self._worker: asyncio.Task[None] | None = None
         self._network: Any = None
         self._tokenizer: Any = None
+        self._one_at_a_time = threading.Lock()  # a call sets whether the tokenizer pads, for the other thread's too
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"revision": self.how.revision, "dtype": self.how.dtype, "decoding": "greedy"}
+        how = {"revision": self.how.revision, "dtype": self.how.dtype, "decoding": "greedy"}
+        return {**how, "files": self._files}
+
+    @cached_property
+    def _files(self) -> str | None:
+        """What tells two models of one name apart: a hash of the files, or the commit on the Hub where it is known."""
+        path = Path(self.how.model)
+        if not path.exists():
+            return _commit(self.how.model, self.how.revision)
+        total = hashlib.sha256()
+        files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in OF_A_MODEL)
+        for file in files:
+            total.update(json.dumps([file.name, file.stat().st_size]).encode())
+            with file.open("rb") as content:  # a whole one may have many gigabytes
+                for piece in range(PIECES):  # all over it: what was tuned has the ends of what it comes from
+                    content.seek(max(0, file.stat().st_size - PIECE) * piece // (PIECES - 1))
+                    total.update(content.read(PIECE))
+        return total.hexdigest()
 
     async def __aenter__(self) -> "LocalChat":
         await asyncio.to_thread(self._load)
@@ -105,8 +137,9 @@ class LocalChat:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        source: dict[str, Any] = {"pretrained_model_name_or_path": self.how.model, "revision": self.how.revision}
         path = Path(self.how.model)
+        revision = self.how.revision if path.exists() else self._files or self.how.revision
+        source: dict[str, Any] = {"pretrained_model_name_or_path": self.how.model, "revision": revision}
         if path.suffix == ".gguf":
             if not path.is_file():
                 raise FileNotFoundError(f"{path} is not there; give a .gguf file, a folder, or an id on the Hub")
@@ -165,10 +198,26 @@ class LocalChat:
             self._tokenizer.apply_chat_template(list(one.messages), tokenize=False, add_generation_prompt=True)
             for one in questions
         ]
-        return self._tokenizer(texts, add_special_tokens=False, **how)
+        with self._one_at_a_time:
+            return self._tokenizer(texts, add_special_tokens=False, **how)
 
     def _encode(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        with self._one_at_a_time:
+            return self._tokenizer.encode(text, add_special_tokens=False)
+
+
+def _commit(model: str, revision: str | None) -> str | None:
+    """The commit of a model on the Hub, None where it cannot be reached and was never downloaded."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    config = try_to_load_from_cache(model, "config.json", revision=revision)
+    try:
+        if not isinstance(config, str):
+            config = hf_hub_download(model, "config.json", revision=revision)
+    except (OSError, ValueError):  # loading it will say what is wrong
+        return None
+    folders = Path(os.path.abspath(config)).parts
+    return folders[folders.index("snapshots") + 1] if "snapshots" in folders else None
 
 
 def _is_of_choices(question: Question) -> bool:

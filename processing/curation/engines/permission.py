@@ -1,6 +1,6 @@
 """Whether reports may leave the machine: the terms of their data set decide, and what is not known is not allowed."""
 
-from ...data.official.terms import not_allowed, terms_of
+from ...data.official.terms import not_allowed, resembles, terms_of
 
 
 def check_remote(dataset: str | None, permission: str | None) -> str:
@@ -18,6 +18,13 @@ def check_remote(dataset: str | None, permission: str | None) -> str:
         raise ValueError(
             f"reports of {dataset} must not be sent to another machine: the terms of {forbids} forbid it "
             f"({terms_of(forbids).terms}). Use --engine rules, --engine local, or a server on this machine"
+        )
+    alike = resembles(dataset, "may_send_to_remote")
+    if alike is not None:
+        raise ValueError(
+            f"{dataset!r} looks like {alike}, whose reports must not be sent to another machine "
+            f"({terms_of(alike).terms}). Use --engine rules, --engine local, or a server on this machine; if it is "
+            "another data set, give it a name that is not like that one"
         )
     if unknown and not (permission or "").strip():
         raise ValueError(

@@ -10,26 +10,42 @@ import json
 import os
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from ..answers import ends_early
 from ..asking import Question
-from ..schema import EngineError
+from ..schema import EngineError, RefusedError
 from .cache import Reply
 
 LARGEST_ANSWER = 2**20  # bytes
 TRY_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
 OF_THE_CALLER = {  # no retry and no other question would help
+    402: "the account has no credit left",
     401: "the server does not accept the key; name the variable that holds it with --key-variable",
     403: "the key may not use this model",
     404: "the server has no such address or model; the address ends in /v1 as a rule",
     405: "this is no OpenAI-compatible server",
+    410: "the model is not served any more",
+    451: "the server may not answer here, for legal reasons",
     407: "a proxy asks for a password; the server has to be reached without one",
 }
 # words in a refusal that speak of the schema and not of the question
 ABOUT_THE_SCHEMA = ("response_format", "json_schema", "structured", "guided", "grammar", "unexpected fields")
+# words in a refusal that speak of a question that is too long
+ABOUT_THE_LENGTH = (
+    "context length",
+    "context_length",
+    "maximum context",
+    "context size",
+    "too long",
+    "too many tokens",
+)
+FINISHED = {None, "", "stop", "eos_token", "stop_sequence", "end_turn"}  # any other end cut the answer short
+MOST_TOKENS = 10**9  # of an answer, as a server may say; more, or what is no number, counts as none
 FIRST_WAIT, LONGEST_WAIT, LONGEST_ASKED_WAIT = 0.5, 60.0, 600.0  # seconds; the last: what Retry-After may say
 TOO_MANY, PATIENCE = "status 429", 20  # a question may be told to wait that many times as often as it may fail
 
@@ -207,10 +223,11 @@ class ServerChat:
             raise ValueError(f"status {status}: {OF_THE_CALLER[status]}")
         if 300 <= status < 400:
             raise ValueError(f"status {status}: the server sends on to another address; give that one if you trust it")
-        if sent_schema and self.how.structured == "auto" and _speaks_of_schema(content):
+        if sent_schema and self.how.structured == "auto" and _speaks_of(ABOUT_THE_SCHEMA, content):
             self.sends_schema = False  # from now on the prompt asks for JSON, and each answer is validated
             return "no structured output"
-        raise EngineError(f"the server refuses the question with status {status}")
+        too_long = status == 413 or _speaks_of(ABOUT_THE_LENGTH, content)
+        raise RefusedError(f"the server refuses the question with status {status}", too_long)
 
     def _body(self, question: Question, attempt: int, with_schema: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -270,16 +287,28 @@ async def _read(response: Any) -> bytes | None:
 def _reply(content: bytes) -> Reply | str:
     try:
         answer = json.loads(content)
-        text = answer["choices"][0]["message"]["content"]
-        usage = answer.get("usage") or {}
-        tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+        choice = answer["choices"][0]
+        text, finish = choice["message"]["content"], choice.get("finish_reason")
+        usage = answer.get("usage")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return "an answer that is none of this protocol"
     if not isinstance(text, str):
         return "an answer without text"
-    return Reply(text, max(tokens[0], 0), max(tokens[1], 0))
+    if ends_early(text):
+        return "an answer that ends early"
+    # a model that has no end may go on behind its JSON, which is whole
+    if finish not in FINISHED and not (finish == "length" and "{" in text):
+        return "an answer that was cut short (finish_reason is not stop)"
+    tokens = usage if isinstance(usage, dict) else {}
+    return Reply(text, _count(tokens.get("prompt_tokens")), _count(tokens.get("completion_tokens")))
 
 
-def _speaks_of_schema(content: bytes) -> bool:
+def _count(tokens: Any) -> int:
+    """A number of tokens as a server says it; none where it is no such number."""
+    is_number = isinstance(tokens, (int, float)) and not isinstance(tokens, bool)
+    return int(tokens) if is_number and 0 <= tokens <= MOST_TOKENS else 0
+
+
+def _speaks_of(words: Sequence[str], content: bytes) -> bool:
     said = content[:20_000].decode("utf-8", "replace").lower()
-    return any(word in said for word in ABOUT_THE_SCHEMA)
+    return any(word in said for word in words)

@@ -31,7 +31,7 @@ from .unfinished import alone, end_with, same_as_before, write_whole
 
 SPLITS = ("train", "validation", "test")
 WORK, DONE = "unfinished", "finished"  # in the private folder; both gone when the build is done
-FORMAT = 2  # of the shards: another number means that an older build cannot go on
+FORMAT = 3  # of the shards: another number means that an older build cannot go on
 
 
 @dataclass(frozen=True)

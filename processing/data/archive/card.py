@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from ...curation.licences import CuratedWith, what_is_asked
-from ..official.terms import Terms, all_terms
+from ..official.terms import Terms, all_terms, row_of
 
 LIMITS = """\
 - Free text (`text`) is the source's own, word for word. A report may name people: take names out before you build, or
@@ -44,7 +44,7 @@ def _curated(curated: Sequence[dict[str, Any]]) -> str:
 
 def card(summary: dict[str, Any], features: Any) -> str:
     """README.md with the metadata that `datasets` and the Hub read; terms.yaml's row where the data set has one."""
-    terms = all_terms().get(summary["dataset"])
+    terms = all_terms().get(row_of(summary["dataset"]) or "")
     splits = [split for split in ("train", "validation", "test") if summary["images"].get(split)]
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     metadata = {

@@ -38,6 +38,18 @@ MAKERS = (
 OLDEST = 89  # years: above it an age names its bearer
 AGE = re.compile(r"(\d{1,3})([DWMY])")
 MONTHS = {"D": 12 / 365.25, "W": 12 * 7 / 365.25, "M": 1.0, "Y": 12.0}
+LATERALITIES = {"L": "left", "R": "right", "B": "bilateral"}
+STEERING = dict.fromkeys(
+    (
+        *(code for code in range(0xA0) if not 0x20 <= code < 0x7F and code not in (0x09, 0x0A, 0x0D)),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+        0x200E,
+        0x200F,
+        0x061C,
+    ),
+    " ",
+)
 SEXES = {"f": "female", "female": "female", "m": "male", "male": "male"}
 
 
@@ -54,10 +66,11 @@ def row_of_header(path: Path) -> dict[str, Any]:
 
     if text("Rows") is None:
         raise UnreadableImageError("the DICOM file has no image: a report, a presentation state, or cut short")
-    study = text("StudyInstanceUID")
+    study, part = text("StudyInstanceUID"), text("BodyPartExamined")
     return {
-        "body_part": known_body_part(text("BodyPartExamined")),
-        "laterality": {"L": "left", "R": "right"}.get(text("ImageLaterality") or text("Laterality") or ""),
+        "body_part": known_body_part(part),
+        "unknown_part": None if known_body_part(part) else part,  # for whoever has a table of names of their own
+        "laterality": LATERALITIES.get(text("ImageLaterality") or text("Laterality") or ""),
         "view": word_of_letters(text("ViewPosition")),
         "age_months": months_of_age(text("PatientAge")),
         "sex": SEXES.get((text("PatientSex") or "").lower()),
@@ -97,15 +110,23 @@ def reason_to_set_aside(fields: dict[str, str | None]) -> str | None:
 
 
 def clean(text: str) -> str:
-    """Text that can be stored: half a character, which a broken encoding leaves, becomes a question mark."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Text that can be stored and shown: half a character, which a broken encoding leaves, becomes a question mark.
+
+    What steers a terminal or turns the direction of writing becomes a blank: what is seen is then what is there, and
+    every place in the text stays.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8").translate(STEERING)
 
 
 def known_body_part(name: str | None) -> str | None:
+    """The name, if the table has it, be it for one of the 23 or for none of them."""
+    if not name:
+        return None
     try:
-        return name if name and body_part_of(name) else None
+        body_part_of(name)
     except UnknownBodyPartError:
         return None
+    return name
 
 
 def word_of_letters(text: str | None) -> str | None:

@@ -39,6 +39,7 @@ COLUMNS = {
     "curation_model": "string",
     "curation_licence": "string",
     "curation_prompts": "string",
+    "curation_expert": "string",  # one of the 23, or none: curated_experts.py
 }
 
 

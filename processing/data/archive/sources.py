@@ -1,6 +1,5 @@
 """What there is to build from: a manifest's rows, or the DICOM files of a folder with their headers."""
 
-import csv
 import json
 import math
 import os
@@ -11,16 +10,17 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ...curation.licences import curation_of
+from ...curation.licences import curation_of, is_triplet
 from ...dicom_pedclip import UnreadableImageError, is_dicom
-from ..metadata import list_of_names, text_or_none
+from ..csv_table import rows_of_csv
+from ..curated_experts import expert_told
+from ..metadata import id_or_none, list_of_names, text_or_none
+from ..plain_names import columns_named
 from .headers import OLDEST, SEXES, clean, months_of_age, row_of_header, year_of
 
 TABLES = (".jsonl", ".csv", ".parquet")
 IMAGE_COLUMNS = ("file_name", "image_path", "image", "path")
 REPORTS = ("reports.csv", "reports.jsonl", "reports.parquet")
-
-LONGEST_CELL = 16 * 2**20
 
 Row = dict[str, Any]
 
@@ -46,9 +46,7 @@ def rows_of_manifest(path: Path) -> tuple[list[Row], list[Row]]:
         name = next((found for column in IMAGE_COLUMNS if (found := text_or_none(raw.get(column)))), None)
         if name is None:
             if number == 1 and not any(column in raw for column in IMAGE_COLUMNS):
-                raise ValueError(
-                    f"{path} has no column {' or '.join(IMAGE_COLUMNS)}; its columns are {', '.join(raw)}"
-                )
+                raise ValueError(f"{path} has no column {' or '.join(IMAGE_COLUMNS)}; {columns_named(raw)}")
             refused.append({"file": f"row {number}", "reason": "no file name"})
         elif os.path.normpath(name) in seen:
             refused.append({"file": name, "reason": f"row {number} repeats a file of another row"})
@@ -87,18 +85,15 @@ def rows_of_dicom_folder(folder: Path) -> tuple[list[Row], list[Row]]:
 def read_table(path: Path) -> Iterator[Row]:
     """The rows of a CSV, JSONL or Parquet file; a mistake in it names the line."""
     if path.suffix == ".csv":
-        csv.field_size_limit(LONGEST_CELL)
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                yield from csv.DictReader(file)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{path} is no CSV table in UTF-8: {error}") from error
+        yield from rows_of_csv(path)
     elif path.suffix == ".jsonl":
-        with path.open(encoding="utf-8") as lines:  # a line ends at a line feed alone, not at U+2028 in a text
+        with path.open("rb") as lines:  # a line ends at a line feed alone, not at U+2028 in a text
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
-                        row = json.loads(line)
+                        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                    except UnicodeDecodeError as error:
+                        raise ValueError(f"{path} line {number} is no UTF-8: {error.reason}") from None
                     except json.JSONDecodeError as error:
                         raise ValueError(f"{path} line {number} is not JSON: {error}") from error
                     if not isinstance(row, dict):
@@ -117,6 +112,10 @@ def _row_of_manifest(raw: Mapping[str, Any], file: Path, name: str) -> Row:
         found = text_or_none(raw.get(column))
         return None if found is None else clean(found)
 
+    def identity(column: str) -> str | None:
+        found = id_or_none(raw.get(column))
+        return None if found is None else clean(found)
+
     return {
         "file": str(file),
         "name": name,
@@ -128,12 +127,13 @@ def _row_of_manifest(raw: Mapping[str, Any], file: Path, name: str) -> Row:
         "year": year_of(text("year")) or year_of(text("study_date")),
         "modality": text("modality"),
         "device": text("device"),
-        "patient_id": text("patient_id"),
-        "study_id": text("study_id"),
+        "patient_id": identity("patient_id"),
+        "study_id": identity("study_id"),
         "text": text("text") or text("report"),
         "findings": [clean(name) for name in list_of_names(raw.get("findings"))],
         "split": text("split"),
         **{column: text_or_none(told) for column, told in curation_of(raw).items()},
+        "curation_expert": expert_told(raw) if is_triplet(raw) else None,
         "burned_in": "not stated",
         "set_aside": None,
     }
@@ -161,7 +161,7 @@ def _reports(folder: Path) -> dict[str, str]:
         return {}
     found = {}
     for row in read_table(table):
-        study, report = text_or_none(row.get("study_id")), text_or_none(row.get("report"))
+        study, report = id_or_none(row.get("study_id")), text_or_none(row.get("report"))
         if study and report:
             found[study] = report
     return found
