@@ -9,6 +9,7 @@ import numpy as np
 from ..configuration.data import DataConfig
 from .classification import Classification, classify, log_odds, require_two_classes
 from .embeddings import EmbeddedImages, ModelUnderTest
+from .finite import require_finite
 from .prompts import Question
 from .statistics import RESAMPLES
 
@@ -73,7 +74,7 @@ def logits_of(
         of_part = [place for place, one in enumerate(parts) if one == part]
         embeds = images.embeds[[indices[place] for place in of_part]]
         logits[of_part] = tested.temperature_factor * (embeds @ class_embeds.T).astype(np.float64)
-    return logits
+    return require_finite(logits, "similarities of images and prompts")
 
 
 def _mean_direction(embeds: np.ndarray) -> np.ndarray:

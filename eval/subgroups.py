@@ -104,7 +104,8 @@ def of_subgroup(metric: Metric, places: np.ndarray, total: int) -> Metric:
     if not isinstance(metric, BoundedMetric):
         return of_some
     inside = [np.flatnonzero(np.isin(places, group)) for group in metric.groups]
-    return BoundedMetric(of_some, tuple(group for group in inside if len(group)))
+    sides = tuple(np.flatnonzero(np.isin(places, side)) for side in metric.sides)
+    return BoundedMetric(of_some, tuple(group for group in inside if len(group)), sides)
 
 
 def _too_few(patients: int, fewest: int, labels: Sequence[Any] | None) -> str | None:

@@ -182,8 +182,15 @@ def table(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def shown(score: Mapping[str, Any]) -> str:
-    """0.981 (0.975 to 0.987)"""
+def shown(score: Mapping[str, Any], sign: str = "") -> str:
+    """0.981 (0.975 to 0.987), and whether that is below chance; a difference with the sign "+"."""
+    flag = " below chance" if score.get("below_chance") else ""
     if score.get("low") is None:
-        return f"{score['value']:.3f} (no interval: fewer than two patients)"
-    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+        return f"{score['value']:{sign}.3f} ({no_interval(score)}){flag}"
+    return f"{score['value']:{sign}.3f} ({score['low']:{sign}.3f} to {score['high']:{sign}.3f}){flag}"
+
+
+def no_interval(score: Mapping[str, Any]) -> str:
+    """Why a score has none, where it says so."""
+    why = score.get("no_interval")
+    return f"no interval: {why}" if why else "no interval"

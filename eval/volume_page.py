@@ -146,7 +146,8 @@ def _short(task: str) -> str:
 
 
 def _score(axes: Axes, place: float, score: Mapping[str, Any], color: str) -> None:
-    axes.plot([place, place], [score["low"], score["high"]], color=color, linewidth=1.8)
+    if score["low"] is not None:
+        axes.plot([place, place], [score["low"], score["high"]], color=color, linewidth=1.8)
     axes.plot(place, score["value"], "o", color=color, markersize=4.5)
     beside = [place + 0.07] * len(score["seeds"])
     axes.plot(beside, score["seeds"], "o", color=color, markersize=3, markerfacecolor="none", markeredgewidth=0.7)

@@ -87,7 +87,7 @@ def evaluate(model: Path, out: Path) -> dict[str, Any]:
 def judged(entry: Mapping[str, Any], control: Mapping[str, Any]) -> dict[str, Any]:
     """One line of the results: does the method find what was planted, and nothing where nothing is?"""
     floor, lower = FLOORS[entry["task"]], TASKS[entry["task"]].lower_is_better
-    low, high = interval_of_all(control)
+    low, high = interval_of_all(control) or (None, None)
     kept = ("task", "title", "data_set", "metric", "value", "low", "high", "n", "patients", "chance", "seconds")
     return {
         **{key: entry[key] for key in kept},
@@ -95,12 +95,17 @@ def judged(entry: Mapping[str, Any], control: Mapping[str, Any]) -> dict[str, An
         "reaches_floor": entry["value"] <= floor if lower else entry["value"] >= floor,
         "control": {key: control[key] for key in ("value", "low", "high", "chance")}
         | {"low_of_all": low, "high_of_all": high},
-        "control_covers_chance": low <= control["chance"] <= high,
+        "control_covers_chance": low is not None and high is not None and low <= control["chance"] <= high,
     }
 
 
-def interval_of_all(control: Mapping[str, Any]) -> tuple[float, float]:
-    """Wide enough that where there is nothing to find, all the controls cover chance 95 times in 100 (Bonferroni)."""
+def interval_of_all(control: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Wide enough that where there is nothing to find, all the controls cover chance 95 times in 100 (Bonferroni).
+
+    None where the control has no interval at all.
+    """
+    if control["low"] is None:
+        return None
     drawn, without_each = (np.array(control[key], float) for key in ("draws", "without_each"))
     return bca_interval(control["value"], drawn, without_each, control["patients"], 1 - (1 - LEVEL) / len(FLOORS))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ..intervals import bca_interval
+from ..intervals import NO_SPREAD, bca_interval
 from ..page import listing, page, table, text
 from ..tasks import shown
 from .by_group import NOTE
@@ -48,10 +48,11 @@ def difference(entry: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, 
         return None
     drawn, without_each = (np.array(entry[key], float) - np.array(other[key], float) for key in kept)
     value = entry["value"] - other["value"]
-    if np.isnan(drawn).all():
-        return {"value": value, "low": None, "high": None}
-    low, high = bca_interval(value, drawn, without_each, entry["patients"])
-    return {"value": value, "low": low, "high": high}
+    why = entry.get("no_interval") or other.get("no_interval")
+    found = None if why else bca_interval(value, drawn, without_each, entry["patients"])
+    if found is None:
+        return {"value": value, "low": None, "high": None, "no_interval": why or NO_SPREAD}
+    return {"value": value, "low": found[0], "high": found[1]}
 
 
 def markdown(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -159,7 +160,8 @@ def _cell(entry: Mapping[str, Any] | None) -> str:
         return "not run"
     if "status" in entry:
         return entry["status"]
-    return shown(entry) + (" below chance" if entry.get("below_chance") else "")
+    few = entry.get("few_patients") or []
+    return shown(entry) + (f"; few patients: {', '.join(few)}" if few and entry["low"] is not None else "")
 
 
 def _differences(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
@@ -171,24 +173,16 @@ def _differences(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
         for other in others:
             pair = (first["entries"].get(name), other["entries"].get(name))
             found = difference(*pair) if all(one and "value" in one for one in pair) else None
-            cells.append(_signed(found) if found else "-")
+            cells.append(shown(found, "+") if found else "-")
         lines.append([name, *cells])
     return "Differences on the same patients, drawn together", header, lines
-
-
-def _signed(found: Mapping[str, Any]) -> str:
-    if found["low"] is None:
-        return f"{found['value']:+.3f} (no interval)"
-    return f"{found['value']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
 
 
 def _labels(run: Mapping[str, Any]):
     lines = []
     for entry in run["entries"].values():
         for row in entry.get("classes", []):
-            value = (
-                shown(row) if row.get("low") is not None else f"{row['value']:.3f}" if "value" in row else "too few"
-            )
+            value = shown(row) if "value" in row else "too few"
             left_out = "" if row.get("in_mean", True) else "not in the mean"
             lines.append([entry["task"], row["class"], value, str(row.get("n", "-")), left_out])
     return f"By label: {run['name']}", ["task", "label", "value", "images with it", ""], lines
@@ -207,7 +201,9 @@ def _subgroups(run: Mapping[str, Any]):
             if found["unknown"]:
                 lines.append([entry["task"], kind, "not told", "-", f"{found['unknown']} images"])
             if gap := found["gap"]:
-                lines.append([entry["task"], kind, f"gap: {gap['best']} to {gap['worst']}", _signed(gap), gap["note"]])
+                lines.append(
+                    [entry["task"], kind, f"gap: {gap['best']} to {gap['worst']}", shown(gap, "+"), gap["note"]]
+                )
     return f"By subgroup: {run['name']}", ["task", "by", "subgroup", "value", "of"], lines
 
 

@@ -20,6 +20,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ...processing.data.dataset import PairCollator, PairDataset
+from ..finite import require_finite
 from ..statistics import Estimate, estimate, paired_difference, share_metric
 from .asked import Answer, Asked
 from .decoders import DECODERS, Decoder, mask_loss, scaled_widths
@@ -281,7 +282,8 @@ class Learner:
         """(N, C, S, S): how likely each pixel is to be of a class."""
         self.decoder.eval()
         rows = torch.arange(len(wrists.places)).split(AT_ONCE)
-        return torch.cat([self.logits(wrists, part).sigmoid().cpu() for part in rows]).numpy()
+        shares = torch.cat([self.logits(wrists, part).sigmoid().cpu() for part in rows]).numpy()
+        return require_finite(shares, "likelihoods of bones")
 
     def levels_on(self, wrists: Wrists) -> np.ndarray:
         """(C,): for each class the level with the best mean Dice on these images, a half where none has it.

@@ -211,7 +211,10 @@ def test_two_runs_are_compared_on_the_same_resamples(run, bench, tmp_path):
     assert found["value"] == pytest.approx(pair[0]["value"] - pair[1]["value"])
     apart = np.hypot(*(one["high"] - one["low"] for one in pair))
     assert 0 < found["high"] - found["low"] < 1.2 * apart  # drawn together: mostly narrower than apart
-    assert difference(pair[0], pair[0]) == {"value": 0, "low": 0, "high": 0}
+    alike = {"value": 0, "low": None, "high": None, "no_interval": "the resamples do not differ"}
+    assert difference(pair[0], pair[0]) == alike
+    rare = {**pair[1], "low": None, "high": None, "no_interval": "4 patients on one side"}
+    assert difference(pair[0], rare)["low"] is None
     assert difference({**pair[0], "without_each": None}, pair[1]) is None
     assert difference(pair[0], {**pair[1], "data_hash": "other images"}) is None
     assert "first minus other" in markdown([first, other])
