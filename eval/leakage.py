@@ -2,7 +2,7 @@
 
 # Shapes: N test images
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -140,6 +140,14 @@ def leaks_of(
             "and the result carries this"
         )
     return {**leaks.to_dict(), "allowed": leaks.found}
+
+
+def leak_mark(result: Mapping[str, Any]) -> str:
+    """What stands behind a number: LEAK, that nobody knows, or nothing."""
+    if "leaks" not in result:
+        return ""
+    found = result["leaks"]["found"]
+    return "  leaks: unknown" if found is None else "  LEAK: the model was trained on this" if found else ""
 
 
 def shared_lineage(trained_on: Sequence[str], tested_on: Sequence[str]) -> tuple[SharedLineage, ...]:

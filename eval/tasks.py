@@ -140,13 +140,16 @@ def data_set_name(config: DataConfig) -> str | None:
     return ", ".join(titles) or None
 
 
-def provenance(samples: Sequence[Sample], seed: int, resamples: int) -> dict[str, Any]:
-    """What makes a number repeatable: versions, seed, and a hash over the images and labels it was made from."""
+def provenance(samples: Sequence[Sample], seed: int, resamples: int, known_hash: str | None = None) -> dict[str, Any]:
+    """What makes a number repeatable: versions, seed, and a hash over the images and labels it was made from.
+
+    `known_hash` is that hash, where the samples were read for it already.
+    """
     return {
         "seed": seed,
         "resamples_asked": resamples,
         "interval": f"95 %, BCa widened for few patients, {resamples} resamples of whole patients",
-        "data_hash": data_hash(samples),
+        "data_hash": known_hash or data_hash(samples),
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in ("torch", "transformers", "numpy", "pillow")},
@@ -170,10 +173,14 @@ def table(result: Mapping[str, Any]) -> str:
         f"{result['metric']} {shown(result)}; n {result['n']}, {result['patients']} patients, "
         f"chance {result['chance']:.3f}, split {result['split']}",
     ]
-    if result.get("leaks", {}).get("found"):
-        lines.append(f"LEAK: {result['leaks']['says']}; this number is no test of the model")
+    leaks = result.get("leaks", {"found": False})
+    if leaks["found"]:
+        lines.append(f"LEAK: {leaks['says']}; this number is no test of the model")
+    elif leaks["found"] is None:
+        lines.append(f"leaks: {leaks['says']}")
     for row in result.get("classes", []):
         value = f"{row['value']:.3f}" if "value" in row else "  -  "
+        value += " below chance" if row.get("below_chance") else ""
         left_out = "" if row.get("in_mean", True) else "  (too few for the mean)"
         lines.append(f"  {row['class']:<24} {value}  n {row['n']}{left_out}")
     for direction in ("image_to_text", "text_to_image"):

@@ -29,7 +29,7 @@ from ..configuration.data import DataConfig
 from ..configuration.training import TrainConfig, load_recipe
 from ..processing.data.folder import read_folder
 from ..processing.data.sample import Sample
-from .bench.running import remember, write_json
+from .bench.stored import remember, write_json
 from .embeddings import load_model
 from .prompt_classification import prompt_classification
 from .retrieval import chance_of_hit, matching

@@ -69,6 +69,11 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _complete(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
+        if row.get("leaks", {}).get("found"):
+            raise ValueError(
+                f"{row.get('task', 'a result')} was measured on what the model was trained on "
+                f"({row['leaks']['says']}) and is no result of the model; measure it on images that it has not seen"
+            )
         missing = {"task", "kind", "metric", "value", "low", "high", "n"} - row.keys()
         if missing or not math.isfinite(row["value"]):
             raise ValueError(f"a result lacks {', '.join(sorted(missing)) or 'a finite value'}; {WANTED}")

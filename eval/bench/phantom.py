@@ -24,7 +24,8 @@ from ...processing.phantom.official import write_official
 from ..intervals import LEVEL, bca_interval
 from ..tasks import shown
 from .report import PHANTOM, html, open_run
-from .running import Bench, run_bench, write_json
+from .running import Bench, failed, run_bench
+from .stored import write_json
 from .tasks import TASKS
 
 PROMPTS = Path(__file__).parent / "phantom_prompts.yaml"
@@ -67,11 +68,17 @@ def write_trees(root: Path) -> None:
 def evaluate(model: Path, out: Path) -> dict[str, Any]:
     """Both runs, and every task's number beside its control's and its floor."""
     began = time.monotonic()
+    require_floors()
     write_trees(out / "data")
     signal = Bench(model, out / "data", PROMPTS)
     control = Bench(model, out / "data", PROMPTS, shuffled=True)
     entries = run_bench(signal, out / "signal", note=PHANTOM)
     controls = {entry["task"]: entry for entry in run_bench(control, out / "control", note=PHANTOM)}
+    if lacking := failed([*entries, *controls.values()]):
+        raise ValueError(
+            f"{len(set(lacking))} tasks have no number and no judgement: {', '.join(dict.fromkeys(lacking))}; "
+            f"{out}/signal/results.json and {out}/control/results.json say why, and the same command goes on"
+        )
     rows = [judged(entry, controls[entry["task"]]) for entry in entries]
     results = {
         "note": PHANTOM,
@@ -82,6 +89,16 @@ def evaluate(model: Path, out: Path) -> dict[str, Any]:
     write_json(out / "results.json", results)
     (out / "report.html").write_text(html([open_run(out / "signal"), open_run(out / "control")]), encoding="utf-8")
     return results
+
+
+def require_floors() -> None:
+    """Every task of the paper has a floor; ValueError names one that has none."""
+    lacking = [name for name, task in TASKS.items() if task.of_the_paper and name not in FLOORS]
+    if lacking:
+        raise ValueError(
+            f"{lacking[0]} is of_the_paper and has no floor; write what a working method surely reaches on phantoms "
+            "into FLOORS of eval/bench/phantom.py, or leave of_the_paper away"
+        )
 
 
 def judged(entry: Mapping[str, Any], control: Mapping[str, Any]) -> dict[str, Any]:

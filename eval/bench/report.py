@@ -1,6 +1,5 @@
 """One page about one run or several: every task with its interval, chance and the paper's number beside it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,12 @@ import numpy as np
 import yaml
 
 from ..intervals import NO_SPREAD, bca_interval
+from ..leakage import leak_mark
 from ..page import listing, page, table, text
 from ..tasks import shown
 from .by_group import NOTE
 from .maps import MAPS
+from .stored import RESULTS, read_json, stored_answers
 
 PAPER = Path(__file__).parent / "paper.yaml"
 PHANTOM = (
@@ -24,19 +25,21 @@ PHANTOM = (
 def open_run(folder: Path | str) -> dict[str, Any]:
     """A run as `pedclip bench` left it: {"name", "note", "entries": {task: entry with its draws}, "maps"}."""
     folder = Path(folder)
-    if not (folder / "results.json").is_file():
+    if not (folder / RESULTS).is_file():
         raise FileNotFoundError(f"{folder} is no run of `pedclip bench`: it has no results.json")
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = read_json(folder / RESULTS)
+    stored = stored_answers(folder)
     entries = {}
     for entry in results["tasks"]:
-        whole = folder / "tasks" / f"{entry['task']}.json"
-        entries[entry["task"]] = json.loads(whole.read_text(encoding="utf-8")) if whole.is_file() else entry
+        whole = stored.get(entry["task"], {})
+        same = "value" in entry and whole.get("data_hash") == entry.get("data_hash")
+        entries[entry["task"]] = whole if same else entry
     maps = folder / MAPS
     return {
         "name": results.get("name") or folder.name,
         "note": results.get("note"),
         "entries": entries,
-        "maps": json.loads(maps.read_text(encoding="utf-8")) if maps.is_file() else [],
+        "maps": read_json(maps) if maps.is_file() else [],
     }
 
 
@@ -100,8 +103,15 @@ def _paper_lines() -> list[str]:
 
 def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     grouped = any(entry.get("subgroups") for run in runs for entry in run["entries"].values())
+    leaks = [
+        f"{run['name']}, {entry['task']}: LEAK, this number is no test of the model: {entry['leaks']['says']}."
+        for run in runs
+        for entry in run["entries"].values()
+        if entry.get("leaks", {}).get("found")
+    ]
     return [
         "Not a medical device.",
+        *leaks,
         *([NOTE] if grouped else []),
         *dict.fromkeys(run["note"] for run in runs if run.get("note")),
     ]
@@ -117,6 +127,7 @@ def _tables(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str], lis
         found.append(_subgroups(run))
         found.append(_calibration(run))
         found.append(_paraphrases(run))
+        found.append(_before_after(run))
     return [one for one in found if one[2]]
 
 
@@ -161,7 +172,8 @@ def _cell(entry: Mapping[str, Any] | None) -> str:
     if "status" in entry:
         return entry["status"]
     few = entry.get("few_patients") or []
-    return shown(entry) + (f"; few patients: {', '.join(few)}" if few and entry["low"] is not None else "")
+    said = shown(entry) + (f"; few patients: {', '.join(few)}" if few and entry["low"] is not None else "")
+    return said + leak_mark(entry)
 
 
 def _differences(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
@@ -233,3 +245,13 @@ def _paraphrases(run: Mapping[str, Any]):
             )
     header = ["task", "ensemble", "templates alone", "standard deviation", "templates"]
     return f"How far a value moves with the wording: {run['name']}", header, lines
+
+
+def _before_after(run: Mapping[str, Any]):
+    lines = []
+    for entry in run["entries"].values():
+        if "before" in entry:
+            of_both = [shown(entry[name]) for name in ("before", "after")]
+            lines.append([entry["task"], *of_both, shown(entry, "+"), str(entry["n"])])
+    header = ["task", "mean Dice before", "after", "before less after, same patients", "images"]
+    return f"Features before and after the last experts: {run['name']}", header, lines
