@@ -28,20 +28,28 @@ def table(results: Mapping[str, Any]) -> str:
     ]
     for row in results["tasks"]:
         digits = 1 if row["metric"].startswith("MAE") else 3
-        value, control = (
-            f"{one['value']:.{digits}f} ({one['low']:.{digits}f} to {one['high']:.{digits}f})"
-            for one in (row, row["control"])
-        )
+        value, control = (_shown(one, digits, "AUC" in row["metric"]) for one in (row, row["control"]))
+        counted = row.get("labels")
+        title = row["title"] + (f" ({counted[0]} of {counted[1]} labels count)" if counted and counted[1] > 1 else "")
+        if row["control"]["chance"] != row["chance"]:
+            control += f"; its chance {row['control']['chance']:.{digits}f}"
         missed = "" if row["reaches_floor"] else ", missed"
         astray = "" if row["control_covers_chance"] else ", not chance"
         lines.append(
-            f"| {row['title']} | {row['metric']} | {value} | {row['chance']:.{digits}f} | {row['floor']:g}{missed} | "
+            f"| {title} | {row['metric']} | {value} | {row['chance']:.{digits}f} | {row['floor']:g}{missed} | "
             f"{control}{astray} | {row['n']} images, {row['patients']} patients | {row['seconds']:.0f} |"
         )
     minutes = results["seconds_of_tasks"] / 60
     made_on = f"{results['cores']} cores, commit {results['commit']}"
     lines += ["", f"All tasks with their controls took {minutes:.0f} minutes, features included ({made_on})."]
     return "\n".join(lines)
+
+
+def _shown(score: Mapping[str, Any], digits: int, is_auc: bool) -> str:
+    flag = ", below chance" if is_auc and score["value"] < 0.5 else ""
+    if score["low"] is None:
+        return f"{score['value']:.{digits}f} (no interval){flag}"
+    return f"{score['value']:.{digits}f} ({score['low']:.{digits}f} to {score['high']:.{digits}f}){flag}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,11 +3,12 @@
 # Shapes: N images, C classes
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from .predictions import of_classes
 from .statistics import FEWEST_PATIENTS, RESAMPLES, Metric, auc_metric, below_chance, estimate, mean_of
 
 
@@ -17,6 +18,7 @@ class Classification:
 
     result: dict[str, Any]
     metric: Metric
+    predictions: dict[str, list[Any]] = field(default_factory=dict, repr=False)  # eval/predictions.py
 
 
 def classify(
@@ -66,7 +68,7 @@ def classify(
         "few_patients": few_patients(rows),
         "classes": rows,
     }
-    return Classification(result, headline)
+    return Classification(result, headline, of_classes(labels, classes, scores, patients))
 
 
 def few_patients(rows: Sequence[Mapping[str, Any]]) -> list[str]:

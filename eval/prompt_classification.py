@@ -1,6 +1,7 @@
 """Classification by prompts: an image belongs to the class whose sentences it is most similar to."""
 
 # Shapes: N images, C classes, D embedding
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def prompt_classification(
         "left_out": selection.left_out,
         "rows": {**question.rows, **(where or {})},
     }
-    return Classification(result, scored.metric)
+    return Classification(result, scored.metric, scored.predictions)
 
 
 def logits_of(
@@ -88,6 +89,10 @@ def _seen(question: Question, label: str, training_labels: Mapping[str, Any] | N
         return None
     known = {str(name).casefold() for name in training_labels[question.column]}
     if any(name.casefold() in known for name in question.names_in_data(label)):
+        return True
+    # a class may be asked in the words of a label that training had, whatever the data set calls it
+    asked = " | ".join(question.words_of(label)).casefold()
+    if any(re.search(rf"\b{re.escape(name)}\b", asked) for name in known):
         return True
     # a report's text may have named it, whatever the label columns say
     return None if training_labels.get("captions_from_text") else False

@@ -15,12 +15,13 @@ from ..processing.data.official.terms import all_terms
 from ..processing.data.sample import Sample
 from ..processing.data.samples import image_bytes, read_samples
 from .detector import NO_XRAY, UNKNOWN_PART, embed_no_xray, gate_detector, split_by_training
-from .embeddings import EmbeddedImages, ModelUnderTest, load_model
+from .embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
 from .gate import gate_accuracy
 from .leakage import leaks_of
+from .predictions import of_detector, of_gate, of_matching
 from .prompt_classification import prompt_classification
 from .prompts import questions
-from .retrieval import retrieval
+from .retrieval import matching, retrieval_result
 from .statistics import RESAMPLES
 
 
@@ -36,7 +37,7 @@ class Settings:
 
 def ask(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
     question = questions()[name]
-    return prompt_classification(
+    answer = prompt_classification(
         tested,
         images,
         question,
@@ -44,27 +45,32 @@ def ask(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Set
         where=settings.where,
         resamples=settings.resamples,
         seed=settings.seed,
-    ).result
+    )
+    return {**answer.result, "predictions": answer.predictions}
 
 
 def find(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
-    return retrieval(tested, images, settings.data, resamples=settings.resamples, seed=settings.seed)
+    found = matching(tested, images, settings.data)
+    result = retrieval_result(found, images, settings.data, resamples=settings.resamples, seed=settings.seed)
+    return {**result, "predictions": of_matching(found, images)}
 
 
 def gate(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
-    return gate_accuracy(images, tested.body_parts, resamples=settings.resamples, seed=settings.seed)
+    result = gate_accuracy(images, tested.body_parts, resamples=settings.resamples, seed=settings.seed)
+    return {**result, "predictions": of_gate(images, tested.body_parts)}
 
 
 def detect(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
     parts = None if tested.training_labels is None else tested.training_labels["body_part"]
     known, strange = split_by_training(images, parts)
     unknown = {UNKNOWN_PART: strange, NO_XRAY: embed_no_xray(tested, settings.data, seed=settings.seed)}
-    return gate_detector(known, unknown, resamples=settings.resamples, seed=settings.seed)
+    result = gate_detector(known, unknown, resamples=settings.resamples, seed=settings.seed)
+    return {**result, "predictions": of_detector(known, unknown)}
 
 
 @dataclass(frozen=True)
 class Task:
-    """A row: `method(name, tested, images, settings)` gives {value, low, high, n, patients, ...}."""
+    """A row: `method(name, tested, images, settings)` gives {value, low, high, n, patients, predictions, ...}."""
 
     name: str
     method: Callable[[str, ModelUnderTest, EmbeddedImages, Settings], dict[str, Any]]
@@ -96,7 +102,7 @@ def run_task(
     seed: int = 0,
     allow_leaks: bool = False,
 ) -> dict[str, Any]:
-    """One task on one model: {task, value, low, high, n, ...} with all that it depended on.
+    """One task on one model: {task, value, low, high, n, predictions, ...} with all that it depended on.
 
     `model` is a folder or an open model; `data` a folder of images with metadata, a recipe (YAML, for its `data:`
     part), or a DataConfig. Test images that the model was trained on are a LeakError, or with `allow_leaks` stand in
@@ -116,6 +122,7 @@ def run_task(
         "task": name,
         **result,
         "model": tested.name,
+        "model_hash": None if isinstance(model, ModelUnderTest) else model_hash(model),
         "data_set": data_set_name(config),
         "split": split,
         "leaks": leaks,

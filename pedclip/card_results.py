@@ -41,7 +41,7 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(result, Mapping):
         raise ValueError(f"a result file holds a {type(result).__name__}; {WANTED}")
     split = result.get("split", "test")
-    shared = {"split": split, "data_set": result.get("data_set")}
+    shared = {"split": split, "data_set": result.get("data_set"), "model_hash": result.get("model_hash")}
     if "task" in result:
         return _complete([{**shared, **result}])
     if isinstance(result.get("tasks"), list):  # of the benchmark; what could not be answered is no result
@@ -65,6 +65,18 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         if isinstance(result.get(key), Mapping):
             found.append({**shared, **result[key], "task": task})
     return _complete(found)
+
+
+def refuse_other_models(results: Iterable[Mapping[str, Any]], own_hash: str) -> bool:
+    """ValueError where a result is of a model with another hash; True where all are of this."""
+    said = [row.get("model_hash") for result in results for row in rows_of(result)]
+    wrong = [one for one in said if one is not None and one != own_hash]
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} of {len(said)} results are of another model (model_hash {wrong[0][:12]}, and this folder's "
+            f"is {own_hash[:12]}); measure this folder, or export the one that was measured"
+        )
+    return None not in said
 
 
 def _complete(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

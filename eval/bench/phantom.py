@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from ...processing.phantom.official import write_official
 from ..intervals import LEVEL, bca_interval
 from ..tasks import shown
+from .questions import QUESTIONS
 from .report import PHANTOM, html, open_run
 from .running import Bench, failed, run_bench
 from .stored import write_json
@@ -32,6 +33,7 @@ PROMPTS = Path(__file__).parent / "phantom_prompts.yaml"
 SIDE = 128  # pixels of a film
 PATIENTS = {"vindr-pcxr": 800, "chd-cxr": 800, "grazpedwri-dx": 600, "rsna-boneage": 700, "arthritis": 500}
 SEVERITY = (0.8, 1.0)  # plain findings, as those that the demo's model has learned
+CONTROL = ("value", "low", "high", "chance", "chance_is", "no_interval", "below_chance")  # what is kept of it
 SEED = 11  # the demo's model has learned from seed 0: these are other children
 # What a method that works reaches with the demo's model: clearly above chance, below the first runs. An AUC, a Dice,
 # or for bone age months of error, which must stay below.
@@ -108,12 +110,22 @@ def judged(entry: Mapping[str, Any], control: Mapping[str, Any]) -> dict[str, An
     kept = ("task", "title", "data_set", "metric", "value", "low", "high", "n", "patients", "chance", "seconds")
     return {
         **{key: entry[key] for key in kept},
+        **{key: entry[key] for key in ("kind", "no_interval", "few_patients", "below_chance") if key in entry},
+        "labels": labels_counted(entry),
         "floor": floor,
         "reaches_floor": entry["value"] <= floor if lower else entry["value"] >= floor,
-        "control": {key: control[key] for key in ("value", "low", "high", "chance")}
-        | {"low_of_all": low, "high_of_all": high},
+        "control": {key: control[key] for key in CONTROL if key in control} | {"low_of_all": low, "high_of_all": high},
         "control_covers_chance": low is not None and high is not None and low <= control["chance"] <= high,
     }
+
+
+def labels_counted(entry: Mapping[str, Any]) -> list[int] | None:
+    """How many of a task's labels have enough images to be in its mean, and how many it has; None without labels."""
+    asked = QUESTIONS.get(entry["task"].removeprefix("zero-shot-").removeprefix("probe-"))
+    rows = [row for row in entry.get("classes", []) if "in_mean" in row]
+    if not rows:
+        return None
+    return [sum(row["in_mean"] for row in rows), max(len(rows), len(asked.labels) if asked else 0)]
 
 
 def interval_of_all(control: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -211,7 +211,8 @@ def _subgroups(run: Mapping[str, Any]):
                     [entry["task"], kind, row["group"], value, f"{row['n']} images, {row['patients']} patients"]
                 )
             if found["unknown"]:
-                lines.append([entry["task"], kind, "not told", "-", f"{found['unknown']} images"])
+                odd = f", {found['implausible']} with an implausible age" if found.get("implausible") else ""
+                lines.append([entry["task"], kind, "not told", "-", f"{found['unknown']} images{odd}"])
             if gap := found["gap"]:
                 lines.append(
                     [entry["task"], kind, f"gap: {gap['best']} to {gap['worst']}", shown(gap, "+"), gap["note"]]

@@ -23,6 +23,7 @@ from ...processing.phantom.official import is_phantom_tree
 from ..calibration import calibration
 from ..embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
 from ..leakage import leak_mark, leaks_of
+from ..predictions import numbered
 from ..statistics import RESAMPLES, patient_weights, without_each
 from ..tasks import data_hash, provenance, shown
 from .asked import Answer, Asked
@@ -269,9 +270,13 @@ def _entry(bench: Bench, task: BenchTask, asked: Asked, images: Images, began: f
         **draws_of(answer, bench),
         "predictions": {
             **answer.predictions,
-            "patient": numbered(test if answer.rows is None else [test[row] for row in answer.rows]),
+            "patient": numbered([one.patient_id for one in _asked_about(answer, test)]),
         },
     }
+
+
+def _asked_about(answer: Answer, test: Sequence[Sample]) -> Sequence[Sample]:
+    return test if answer.rows is None else [test[row] for row in answer.rows]
 
 
 def line_of(entry: Mapping[str, Any]) -> str:
@@ -316,9 +321,3 @@ def name_of_tree(folder: Path, data_set: str) -> str:
     """The data set's name; a tree that the phantom wrote never stands under that of real radiographs."""
     title = official_reader(data_set).title
     return f"{all_terms()['phantom'].title}, laid out as {title}" if is_phantom_tree(folder) else title
-
-
-def numbered(samples: Sequence[Sample]) -> list[int]:
-    """Which images are one patient's, without saying whose."""
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(sample.patient_id, len(numbers)) for sample in samples]
