@@ -40,8 +40,8 @@ PAPER_INTERFERENCE = {
 # ---- words and tables
 
 
-def auc(score: Mapping[str, Any]) -> str:
-    return shown(score)
+def auc(score: Mapping[str, Any], chance: float = 0.5) -> str:
+    return shown({**score, "below_chance": score["value"] < chance})
 
 
 def gain(score: Mapping[str, Any]) -> str:

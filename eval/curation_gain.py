@@ -264,16 +264,22 @@ def table(result: Mapping[str, Any]) -> str:
         for column in (*ARMS, "difference"):
             sign = "+" if column == "difference" else ""
             seeds = " ".join(f"{value:{sign}.3f}" for value in found[column]["seeds"])
-            cells.append(f"{shown(found[column], sign)} [{seeds}]")
+            cells.append(f"{_auc(found, column)} [{seeds}]")
         lines.append(f"{name:<24}" + "  ".join(cells))
     return "\n".join(lines)
+
+
+def _auc(found: Mapping[str, Any], column: str) -> str:
+    """An arm's AUC, or the difference with its sign."""
+    one = found[column]
+    return shown(one, "+") if column == "difference" else shown({**one, "below_chance": one["value"] < 0.5})
 
 
 def filled(page: str, result: Mapping[str, Any]) -> str:
     """The page of the documentation with the table between its marks."""
     lines = ["| AUC on unseen patients | triplets | whole reports | difference | by seed |", "|---|---|---|---|---|"]
     for name, found in result["auc"].items():
-        cells = [shown(found[arm]) for arm in ARMS] + [shown(found["difference"], "+")]
+        cells = [_auc(found, column) for column in (*ARMS, "difference")]
         seeds = ", ".join(f"{value:+.3f}" for value in found["difference"]["seeds"])
         lines.append(f"| {' | '.join([name, *cells, seeds])} |")
     texts, films = result["texts"], result["films"]

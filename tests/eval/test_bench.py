@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import shutil
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from pedclip.card_results import model_index, rows_of
 from pedclip.cli import main
-from pedclip.eval.bench import running
+from pedclip.eval.bench import running, tasks
 from pedclip.eval.bench.asked import Answer
 from pedclip.eval.bench.by_group import by_group
 from pedclip.eval.bench.maps import maps_of
@@ -409,3 +410,13 @@ def test_bench11_judges_floors_and_controls():
     assert judge("zero-shot-arthritis", 0.9, 0.6) == (True, False)
     assert judge("bone-age", 0.4, 0.5) == (True, True)  # less error is better
     assert judge("bone-age", 60.0, 0.5)[0] is False
+
+
+def test_the_row_that_contributing_shows_is_a_task(again, monkeypatch):
+    out, bench = again
+    page = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = page.split("<!-- snippet: task -->", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
+    row = eval(textwrap.dedent(code), vars(tasks))
+    monkeypatch.setitem(TASKS, row.name, row)
+    (entry,) = run_bench(bench, out, [row.name])
+    assert entry["title"] == row.title and entry["share"] == 0.5 and "value" in entry
