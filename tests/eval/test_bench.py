@@ -26,6 +26,7 @@ from pedclip.eval.bench.tasks import TASKS
 from pedclip.eval.bench.zero_shot import PROMPTS, askings, zero_shot
 from pedclip.eval.calibration import calibration
 from pedclip.eval.embeddings import load_model
+from pedclip.eval.prompt_classification import SEEN, ZERO_SHOT
 from pedclip.eval.statistics import auc_metric, estimate, paired_difference
 from pedclip.eval.training_manifest import MANIFEST, write_manifest
 from pedclip.processing.data.sample import Sample
@@ -405,6 +406,13 @@ def test_bench11_judges_floors_and_controls():
         assert row["control"]["low_of_all"] < row["control"]["low"]  # eleven are looked at
         return row["reaches_floor"], row["control_covers_chance"]
 
+    two = [{"class": "a", "in_mean": True}, {"class": "b", "in_mean": False}]
+    row = judged(
+        {**entry("zero-shot-vindr-pcxr", 0.9, 0.02), "classes": two}, entry("zero-shot-vindr-pcxr", 0.5, 0.02)
+    )
+    assert row["labels"] == [1, 14]  # the prompts ask about fewer than the data set has
+    none = {**entry("zero-shot-arthritis", 0.5, 0.02), "low": None, "high": None}
+    assert not judged(entry("zero-shot-arthritis", 0.9, 0.02), none)["control_covers_chance"]
     assert judge("zero-shot-arthritis", 0.9, 0.51) == (True, True)
     assert judge("zero-shot-arthritis", 0.55, 0.45) == (False, True)  # 2.5 spreads off: one of eleven may be
     assert judge("zero-shot-arthritis", 0.9, 0.6) == (True, False)
@@ -420,3 +428,10 @@ def test_the_row_that_contributing_shows_is_a_task(again, monkeypatch):
     monkeypatch.setitem(TASKS, row.name, row)
     (entry,) = run_bench(bench, out, [row.name])
     assert entry["title"] == row.title and entry["share"] == 0.5 and "value" in entry
+
+
+def test_findings_that_the_demo_learned_are_no_zero_shot(bench, data_root):
+    labels = {"findings": ["atrial septal defect", "soft tissue swelling"], "body_part": [], "captions": 9}
+    for given, kind in ((labels, SEEN), ({**labels, "findings": ["fracture"]}, ZERO_SHOT)):
+        asked = running.ask(bench, dataclasses.replace(load_model(bench.model), training_labels=given), "arthritis")
+        assert zero_shot(asked, "arthritis", PHANTOM_PROMPTS).result["kind"] == kind
