@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pedclip.eval.marks import between_marks
+from pedclip.eval.tasks import no_interval
 
 WRITER = "benchmarks/xr_page.py"
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,7 @@ OWN = ("PedCLIP", "PedCLIP, linear probe")
 FEWEST = 10  # images of a kind, or nothing is said of it alone
 DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image"}
 
-ESTIMATE = ("value", "low", "high", "n", "patients", "resamples")
+ESTIMATE = ("value", "low", "high", "n", "patients", "resamples", "no_interval")
 MADE_BY = ("data_set", "split", "seed", "resamples_asked", "interval", "data_hash", "versions")
 
 
@@ -311,7 +312,7 @@ def _shown(score: Mapping[str, Any], signed: bool = False, auc: bool = False) ->
     """0.981 (0.975 to 0.987); a difference with its sign, an AUC below one half with a word."""
     sign, flag = "+" if signed else "", ", below chance" if auc and score["value"] < 0.5 else ""
     if score.get("low") is None:
-        return f"{score['value']:{sign}.3f} (no interval){flag}"
+        return f"{score['value']:{sign}.3f} ({no_interval(score)}){flag}"
     return f"{score['value']:{sign}.3f} ({score['low']:{sign}.3f} to {score['high']:{sign}.3f}){flag}"
 
 

@@ -88,10 +88,9 @@ def groups_by(samples: Sequence[Sample], column: str) -> list[str | None]:
 
 def age_band(months: float | None) -> str | None:
     """As "06 to under 12 years", with a nought in front so that names sort as ages do; None for an implausible age."""
-    for low, high in AGE_BANDS if months is not None else ():
-        if low <= months / 12 < high:
-            return f"{low:02} to under {high:02} years"
-    return None
+    if months is None:
+        return None
+    return next((f"{low:02} to under {high:02} years" for low, high in AGE_BANDS if low <= months / 12 < high), None)
 
 
 def implausible_ages(samples: Sequence[Sample]) -> int:

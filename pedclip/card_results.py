@@ -7,7 +7,6 @@ from typing import Any
 from huggingface_hub import EvalResult
 
 from pedclip.eval.report import baseline_sentences, markdown_table
-from pedclip.eval.tasks import no_interval
 
 PHANTOM = "pedclip/phantom (synthetic)"
 # the Hub's names of metrics, by a word of ours
@@ -102,12 +101,17 @@ def results_table(results: Iterable[Mapping[str, Any]]) -> str:
 
 def _cells(result: Mapping[str, Any]) -> list[str]:
     low, high, chance = result["low"], result["high"], result.get("chance")
-    interval = no_interval(result) if low is None else f"{low:.3f} to {high:.3f}"
+    interval = _without(result) if low is None else f"{low:.3f} to {high:.3f}"
     value = f"{result['value']:.3f}" + (" below chance" if result.get("below_chance") else "")
     numbers = [value, interval, "none" if chance is None else f"{chance:.3f}", str(result["n"])]
     where = [str(result["split"]), str(result.get("data_set") or "not named")]
     cells = [str(result["task"]), result["kind"], result["metric"], *numbers, *where]
     return [cell.replace("|", "/") for cell in cells]
+
+
+def _without(score: Mapping[str, Any]) -> str:
+    """Why a score has no interval, where it says so."""
+    return f"none: {score['no_interval']}" if score.get("no_interval") else "none"
 
 
 def model_index(results: Iterable[Mapping[str, Any]], pipeline_tag: str) -> list[EvalResult]:
@@ -145,7 +149,7 @@ def subgroups_markdown(results: Iterable[Mapping[str, Any]]) -> str | None:
         for key, title in (("by_age", "age"), ("by_dose", "share of the usual dose")):
             for name, row in result.get(key, {}).items():
                 mean = row["finding_auc"]
-                interval = no_interval(mean) if mean["low"] is None else f"{mean['low']:.3f} to {mean['high']:.3f}"
+                interval = _without(mean) if mean["low"] is None else f"{mean['low']:.3f} to {mean['high']:.3f}"
                 flag = " below chance" if mean.get("below_chance") else ""
                 films = row.get("films", mean["n"])
                 lines.append(f"| {title} {name} | {mean['value']:.3f}{flag} | {interval} | {films} |")
