@@ -73,7 +73,7 @@ bench11: $(STAMP)  ## Run the eleven tasks on phantoms in the official layouts, 
 	@test -f runs/demo/hub/config.json || $(MAKE) demo
 	$(PY) -m pedclip.eval.bench.phantom runs/bench11 --model runs/demo/hub
 
-ablations: $(STAMP)  ## Compare where the experts are, and one part against all, on phantoms (runs/ablations; about 25 minutes)
+ablations: $(STAMP)  ## Compare where the experts are, and one part against all, on phantoms (runs/ablations; 59 minutes beside other work, 2 cores)
 	$(PY) -m pedclip.eval.ablations runs/ablations --page docs/ablations
 
 triplets: $(STAMP)  ## Train on triplets and on whole reports, compare, on phantoms (runs/triplets; about 23 minutes on 2 idle cores)

@@ -14,6 +14,7 @@ from typing import Any
 from hardware import described
 
 from pedclip.eval.marks import between_marks
+from pedclip.eval.prompt_classification import SEEN
 
 MARK = ("bench11", "benchmarks/bench11_page.py")
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,20 +29,36 @@ def table(results: Mapping[str, Any]) -> str:
     ]
     for row in results["tasks"]:
         digits = 1 if row["metric"].startswith("MAE") else 3
-        value, control = (
-            f"{one['value']:.{digits}f} ({one['low']:.{digits}f} to {one['high']:.{digits}f})"
-            for one in (row, row["control"])
-        )
+        value, control = (_shown(one, digits, "AUC" in row["metric"]) for one in (row, row["control"]))
+        title = row["title"] + _about_labels(row)
+        if row["control"]["chance"] != row["chance"]:
+            control += f"; its chance {row['control']['chance']:.{digits}f}"
         missed = "" if row["reaches_floor"] else ", missed"
         astray = "" if row["control_covers_chance"] else ", not chance"
         lines.append(
-            f"| {row['title']} | {row['metric']} | {value} | {row['chance']:.{digits}f} | {row['floor']:g}{missed} | "
+            f"| {title} | {row['metric']} | {value} | {row['chance']:.{digits}f} | {row['floor']:g}{missed} | "
             f"{control}{astray} | {row['n']} images, {row['patients']} patients | {row['seconds']:.0f} |"
         )
     minutes = results["seconds_of_tasks"] / 60
     made_on = f"{results['cores']} cores, commit {results['commit']}"
     lines += ["", f"All tasks with their controls took {minutes:.0f} minutes, features included ({made_on})."]
     return "\n".join(lines)
+
+
+def _about_labels(row: Mapping[str, Any]) -> str:
+    """How many of the labels have enough images to count, which have few patients, and whether training saw them."""
+    counted, few = row.get("labels"), row.get("few_patients")
+    said = [f"{counted[0]} of {counted[1]} labels count"] if counted and counted[1] > 1 else []
+    said += [f"fewer than 10 patients: {', '.join(few)}"] if few else []
+    said += ["labels seen in training"] if row.get("kind") == SEEN else []
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _shown(score: Mapping[str, Any], digits: int, is_auc: bool) -> str:
+    flag = ", below chance" if is_auc and score["value"] < 0.5 else ""
+    if score["low"] is None:
+        return f"{score['value']:.{digits}f} (no interval){flag}"
+    return f"{score['value']:.{digits}f} ({score['low']:.{digits}f} to {score['high']:.{digits}f}){flag}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pedclip.eval.marks import between_marks
+from pedclip.eval.tasks import no_interval
 
 WRITER = "benchmarks/xr_page.py"
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,7 @@ OWN = ("PedCLIP", "PedCLIP, linear probe")
 FEWEST = 10  # images of a kind, or nothing is said of it alone
 DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image"}
 
-ESTIMATE = ("value", "low", "high", "n", "patients", "resamples")
+ESTIMATE = ("value", "low", "high", "n", "patients", "resamples", "no_interval")
 MADE_BY = ("data_set", "split", "seed", "resamples_asked", "interval", "data_hash", "versions")
 
 
@@ -148,16 +149,16 @@ def _questions(results: Mapping[str, Any], fitting: str) -> str:
     for row in rows:
         by_method = {entry["method"]: entry for entry in row["entries"]}
         best = max(round(entry["value"], 3) for entry in row["entries"])
-        cells = [_cell(by_method.get(method), best) for method in methods]
+        cells = [_cell(by_method.get(method), best, auc=True) for method in methods]
         own = row["entries"][0]
         lines.append([row["title"], f"{own['n']}, {own['patients']}", *cells])
     return _table([FITTINGS[fitting], "images, patients", *titles], lines)
 
 
-def _cell(score: Mapping[str, Any] | None, best: float | None = None) -> str:
+def _cell(score: Mapping[str, Any] | None, best: float | None = None, auc: bool = False) -> str:
     if score is None:
         return "-"
-    said = _shown(score)
+    said = _shown(score, auc=auc)
     return f"**{said}**" if best is not None and round(score["value"], 3) == best else said
 
 
@@ -247,7 +248,7 @@ def _gates(results: Mapping[str, Any]) -> str:
 
 def _abstained(score: Mapping[str, Any]) -> str:
     rejected = next(value for key, value in score.items() if key.startswith("rejected_at_"))
-    return f"{_shown(score)} [{rejected:.0%}]"
+    return f"{_shown(score, auc=True)} [{rejected:.0%}]"
 
 
 # ---- what is written of `make xr-mobe`
@@ -267,7 +268,7 @@ def mobe_lines(results: Mapping[str, Any]) -> str:
             [
                 title,
                 f"{row['metric']}, {row['chance']:.2f}",
-                *(_shown(row["arms"][arm]) for arm in design["arms"]),
+                *(_shown(row["arms"][arm], auc=row["metric"] == "AUC") for arm in design["arms"]),
                 *(_shown(row["differences"][arm], signed=True) for arm in others),
                 seeds,
             ]
@@ -307,13 +308,12 @@ def _verdict(results: Mapping[str, Any], arm: str) -> str:
 # ---- the page
 
 
-def _shown(score: Mapping[str, Any], signed: bool = False) -> str:
-    """0.981 (0.975 to 0.987); a difference with its sign."""
+def _shown(score: Mapping[str, Any], signed: bool = False, auc: bool = False) -> str:
+    """0.981 (0.975 to 0.987); a difference with its sign, an AUC below one half with a word."""
+    sign, flag = "+" if signed else "", ", below chance" if auc and score["value"] < 0.5 else ""
     if score.get("low") is None:
-        return f"{score['value']:.3f} (no interval)"
-    if signed:
-        return f"{score['value']:+.3f} ({score['low']:+.3f} to {score['high']:+.3f})"
-    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+        return f"{score['value']:{sign}.3f} ({no_interval(score)}){flag}"
+    return f"{score['value']:{sign}.3f} ({score['low']:{sign}.3f} to {score['high']:{sign}.3f}){flag}"
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -18,6 +18,7 @@ from .ablation_design import ROLES
 from .ablation_statistics import MEAN, MLP, MLP_TARGET, MOBE
 from .marks import between_marks
 from .plots import COLORS
+from .tasks import shown
 
 RESULTS = "results.json"
 NOT_RUN = "Not run yet: `make ablations` fills this in."
@@ -39,12 +40,12 @@ PAPER_INTERFERENCE = {
 # ---- words and tables
 
 
-def auc(score: Mapping[str, Any]) -> str:
-    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+def auc(score: Mapping[str, Any], chance: float = 0.5) -> str:
+    return shown({**score, "below_chance": score["value"] < chance})
 
 
 def gain(score: Mapping[str, Any]) -> str:
-    return f"{score['value']:+.3f} ({score['low']:+.3f} to {score['high']:+.3f})"
+    return shown(score, "+")
 
 
 def seeds(values: Sequence[float], sign: str = "") -> str:
@@ -55,6 +56,8 @@ def verdict(score: Mapping[str, Any]) -> str:
     """What an interval of a difference says, with how many seeds agree."""
     same = sum((value > 0) == (score["value"] > 0) for value in score["seeds"])
     agreeing = f"{same} of {len(score['seeds'])} seeds have its sign"
+    if score["low"] is None:
+        return f"not known; {agreeing}"
     if score["low"] > 0:
         return f"above 0; {agreeing}"
     return f"below 0; {agreeing}" if score["high"] < 0 else f"holds 0; {agreeing}"
@@ -204,7 +207,8 @@ def interference_figure(results: Mapping[str, Any]) -> Figure:
 
 
 def _score(axes: Axes, place: float, score: Mapping[str, Any], color: str) -> None:
-    axes.plot([place, place], [score["low"], score["high"]], color=color, linewidth=1.8)
+    if score["low"] is not None:
+        axes.plot([place, place], [score["low"], score["high"]], color=color, linewidth=1.8)
     axes.plot(place, score["value"], "o", color=color, markersize=5)
     beside = [place + 0.08] * len(score["seeds"])
     axes.plot(beside, score["seeds"], "o", color=color, markersize=3.5, markerfacecolor="none", markeredgewidth=0.8)

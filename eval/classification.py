@@ -2,13 +2,14 @@
 
 # Shapes: N images, C classes
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .statistics import RESAMPLES, Metric, auc_metric, below_chance, estimate, mean_of
+from .predictions import of_classes
+from .statistics import FEWEST_PATIENTS, RESAMPLES, Metric, auc_metric, below_chance, estimate, mean_of
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Classification:
 
     result: dict[str, Any]
     metric: Metric
+    predictions: dict[str, list[Any]] = field(default_factory=dict, repr=False)  # eval/predictions.py
 
 
 def classify(
@@ -49,11 +51,12 @@ def classify(
     rows: list[dict[str, Any]] = []
     for name in classes:
         of_class = [patient for patient, label in zip(patients, labels, strict=True) if label == name]
-        row = {"class": name, "n": counts[name], "patients": len(set(of_class)), "in_mean": name in counted}
+        of_others = {patient for patient, label in zip(patients, labels, strict=True) if label != name}
+        row = {"class": name, "n": counts[name], "patients": len(set(of_class)), "patients_without": len(of_others)}
+        row["in_mean"] = name in counted
         if name in metrics:
             by_class = estimate(metrics[name], patients, resamples, seed)
-            row |= {"value": by_class.value, "low": by_class.low, "high": by_class.high}
-            row |= below_chance(by_class)
+            row |= by_class.interval() | below_chance(by_class)
         rows.append(row)
     found = estimate(headline, patients, resamples, seed)
     result = {
@@ -62,9 +65,19 @@ def classify(
         "chance": 0.5,
         **below_chance(found),
         "min_images": min_images,
+        "few_patients": few_patients(rows),
         "classes": rows,
     }
-    return Classification(result, headline)
+    return Classification(result, headline, of_classes(labels, classes, scores, patients))
+
+
+def few_patients(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The counted labels with fewer than FEWEST_PATIENTS on a side: a mean over labels rests on them too."""
+    return [
+        row["class"]
+        for row in rows
+        if row["in_mean"] and min(row["patients"], row["patients_without"]) < FEWEST_PATIENTS
+    ]
 
 
 def require_two_classes(labels: Sequence[str], min_images: int) -> None:

@@ -50,7 +50,7 @@ from .marks import between_marks
 from .prompt_classification import logits_of
 from .prompts import question_file, questions
 from .statistics import RESAMPLES, Metric, auc_metric, estimate, mean_of, paired_difference
-from .tasks import provenance
+from .tasks import provenance, shown
 
 DESIGN = Path(__file__).parent.parent / "configuration" / "recipes" / "triplets_design.yaml"
 FIELDS = ("recipe", "seeds", "arms", "parts", "films")
@@ -243,8 +243,8 @@ def summary(
         return float(metric(np.ones((1, len(patients))))[0])
 
     found: dict[str, Any] = {}
-    for shown in (MEAN, *design.parts, BODY_PART):
-        arms = {arm: [metrics[arm, seed][shown] for seed in design.seeds] for arm in design.arms}
+    for part in (MEAN, *design.parts, BODY_PART):
+        arms = {arm: [metrics[arm, seed][part] for seed in design.seeds] for arm in design.arms}
         values = {
             arm: estimate(mean_of(ours), patients, resamples).to_dict() | {"seeds": [plain(one) for one in ours]}
             for arm, ours in arms.items()
@@ -252,7 +252,7 @@ def summary(
         lead = paired_difference(mean_of(arms[TRIPLETS]), mean_of(arms[REPORTS]), patients, resamples).to_dict()
         pairs = zip(arms[TRIPLETS], arms[REPORTS], strict=True)
         lead["seeds"] = [plain(ours) - plain(theirs) for ours, theirs in pairs]
-        found["finding " + shown if shown != BODY_PART else shown] = {**values, "difference": lead}
+        found["finding " + part if part != BODY_PART else part] = {**values, "difference": lead}
     return {"auc": found}
 
 
@@ -264,21 +264,22 @@ def table(result: Mapping[str, Any]) -> str:
         for column in (*ARMS, "difference"):
             sign = "+" if column == "difference" else ""
             seeds = " ".join(f"{value:{sign}.3f}" for value in found[column]["seeds"])
-            cells.append(f"{shown(found[column], sign)} [{seeds}]")
+            cells.append(f"{_auc(found, column)} [{seeds}]")
         lines.append(f"{name:<24}" + "  ".join(cells))
     return "\n".join(lines)
 
 
-def shown(found: Mapping[str, Any], sign: str = "") -> str:
-    """0.981 (0.975 to 0.987)"""
-    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+def _auc(found: Mapping[str, Any], column: str) -> str:
+    """An arm's AUC, or the difference with its sign."""
+    one = found[column]
+    return shown(one, "+") if column == "difference" else shown({**one, "below_chance": one["value"] < 0.5})
 
 
 def filled(page: str, result: Mapping[str, Any]) -> str:
     """The page of the documentation with the table between its marks."""
     lines = ["| AUC on unseen patients | triplets | whole reports | difference | by seed |", "|---|---|---|---|---|"]
     for name, found in result["auc"].items():
-        cells = [shown(found[arm]) for arm in ARMS] + [shown(found["difference"], "+")]
+        cells = [_auc(found, column) for column in (*ARMS, "difference")]
         seeds = ", ".join(f"{value:+.3f}" for value in found["difference"]["seeds"])
         lines.append(f"| {' | '.join([name, *cells, seeds])} |")
     texts, films = result["texts"], result["films"]

@@ -2,13 +2,12 @@
 
     python -m pedclip.eval.demo runs/demo
 
-Reads RUN/hub, RUN/phantom and, for the doses, RUN/phantom-dose-*; writes RUN/results.json and prints the table. The
-films are generated: the numbers show that the software works and say nothing about medicine.
+Reads RUN/hub, RUN/phantom and, for the doses, RUN/phantom-dose-*; writes RUN/results.json and RUN/predictions.json and
+prints the table. The films are generated: the numbers show that the software works and say nothing about medicine.
 """
 
 import argparse
 import dataclasses
-import json
 import logging
 import sys
 import time
@@ -26,13 +25,16 @@ from ..processing.data.folder import read_folder
 from ..processing.data.sample import Sample
 from ..processing.phantom.rows import AGE_BANDS
 from .baselines import BASELINES, extract, fit_and_score
+from .bench.stored import write_json
 from .classification import Classification, classify
-from .embeddings import EmbeddedImages, ModelUnderTest, load_model
+from .embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
 from .gate import gate_accuracy
+from .leakage import leaks_of
+from .predictions import of_gate
 from .prompt_classification import prompt_classification
 from .prompts import Question, question_file, questions
 from .retrieval import retrieval
-from .statistics import RESAMPLES, among, estimate, mean_of
+from .statistics import RESAMPLES, among, below_chance, estimate, mean_of
 from .tasks import provenance, shown
 
 logger = logging.getLogger(__name__)
@@ -53,7 +55,8 @@ def finding_questions(name: str) -> dict[str, Question]:
 def mean_finding(answers: Mapping[str, tuple[Classification, list[int]]], patients: Sequence[str], seed: int):
     """The mean AUC over findings, all resampled together: each finding has its own films, patients are shared."""
     metrics = [among(answer.metric, rows) for answer, rows in answers.values()]
-    return estimate(mean_of(metrics), patients, RESAMPLES, seed).to_dict()
+    found = estimate(mean_of(metrics), patients, RESAMPLES, seed)
+    return {**found.to_dict(), **below_chance(found)}
 
 
 def ask_all(
@@ -116,16 +119,20 @@ def _extract_in_parallel(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([one[name] for one in found]) for name in BASELINES}
 
 
-def evaluate_demo(run: Path, seed: int = 0) -> dict[str, Any]:
-    """Everything that the report shows, as one dictionary."""
+def evaluate_demo(run: Path, seed: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything that the report shows, as one dictionary, and what each method said of each test film.
+
+    LeakError where the model was trained on a test film or on a test patient.
+    """
     began = time.monotonic()
     recipe = load_recipe(run / "recipe.yaml")
     data = dataclasses.replace(recipe.data, path=str(run / DOSES["1"]))
     asked = finding_questions(recipe.questions)
     body_part = questions(question_file(recipe.questions))["body-part"]
-    tested = load_model(run / "hub")
     samples = {split: read_folder(data, split=split, need_caption=False) for split in ("train", "validation", "test")}
     test = samples["test"]
+    leaks = leaks_of(run / "hub", test, data.datasets)
+    tested = load_model(run / "hub")
     patients = [sample.patient_id for sample in test]
     images = tested.embed_images(test, data)
 
@@ -160,10 +167,23 @@ def evaluate_demo(run: Path, seed: int = 0) -> dict[str, Any]:
         "images": {split: len(part) for split, part in samples.items()},
         "patients": {split: len({sample.patient_id for sample in part}) for split, part in samples.items()},
         "baselines": {name: BASELINES[name].settings + f"; {TRAINED_ON} films" for name in trivial},
+        "model_hash": model_hash(run / "hub"),
+        "leaks": leaks,
         **provenance(test, seed, RESAMPLES),
     }
     results["evaluation_seconds"] = round(time.monotonic() - began, 1)
-    return results
+    own = {"body-part": parts, **{name: answer for name, (answer, _) in answers.items()}}
+    predictions = {
+        "model_hash": results["model_hash"],
+        "data_hash": results["data_hash"],
+        "gate": of_gate(images, tested.body_parts),
+        "questions": {
+            name: {"PedCLIP": answer.predictions}
+            | {method: found[name][0].predictions for method, found in trivial.items() if name in found}
+            for name, answer in own.items()
+        },
+    }
+    return results, predictions
 
 
 def _row(title: str, key: str, own: Mapping[str, Any], trivial: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,13 +243,18 @@ def table(results: Mapping[str, Any]) -> str:
     for row in results["rows"][1:]:
         own, *others = row["entries"]
         positive = own["classes"][0]["n"]
-        beside = ", ".join(f"{entry['value']:.2f}" for entry in others)
+        beside = ", ".join(f"{entry['value']:.2f}{_flag(entry)}" for entry in others)
         lines.append(f"  {row['title']:<26} {shown(own):<24} {own['n']:>6} {positive:>5}   {beside}")
     lines.append(f"  trivial methods: {', '.join(results['finding_auc_of_baselines'])}")
     for name, label in (("by_dose", "dose"), ("by_age", "age, years")):
-        told = "; ".join(f"{key}: {value['finding_auc']['value']:.3f}" for key, value in results[name].items())
+        means = {key: value["finding_auc"] for key, value in results[name].items()}
+        told = "; ".join(f"{key}: {mean['value']:.3f}{_flag(mean)}" for key, mean in means.items())
         lines.append(f"  mean finding AUC by {label}: {told}")
     return "\n".join(lines)
+
+
+def _flag(score: Mapping[str, Any]) -> str:
+    return " below chance" if score.get("below_chance") else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -239,11 +264,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        results = evaluate_demo(args.run, args.seed)
+        results, predictions = evaluate_demo(args.run, args.seed)
     except (ValueError, OSError) as error:
         print(f"pedclip.eval.demo: {error}", file=sys.stderr)
         return 2
-    (args.run / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_json(args.run / "results.json", results)
+    write_json(args.run / "predictions.json", predictions)
     print(table(results))
     return 0
 

@@ -129,6 +129,7 @@ def _how(results: Mapping[str, Any]) -> str:
         f"interval: {results['interval']}, seed {results['seed']}",
         f"versions: {', '.join(f'{name} {number}' for name, number in results['versions'].items())}",
         f"data: {results['data_set']}, SHA-256 {results['data_hash']} over test films and rows",
+        f"leaks: {results['leaks']['says']}",
     ]
     return f"<h3>Prompts</h3>{listing(prompts)}<h3>Baselines and repeatability</h3>{listing(facts)}"
 

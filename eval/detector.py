@@ -19,6 +19,7 @@ from ..configuration.data import DataConfig
 from ..processing.data.sample import Sample
 from .calibration import calibration
 from .embeddings import EmbeddedImages, ModelUnderTest
+from .finite import require_finite
 from .no_xray import no_xray_pictures
 from .statistics import RESAMPLES, BoundedMetric, auc_metric, below_chance, estimate, share_metric
 
@@ -86,7 +87,8 @@ def gate_detector(
 
 def mean_gate(images: EmbeddedImages) -> np.ndarray:
     """(N, E): the mean of the layers' gates, in float64, each row summing to 1."""
-    gate = np.mean([layer.astype(np.float64) for layer in images.gates], axis=0)
+    layers = [require_finite(layer, "gate weights").astype(np.float64) for layer in images.gates]
+    gate = np.mean(layers, axis=0)
     return gate / gate.sum(1, keepdims=True)
 
 

@@ -16,6 +16,7 @@ from ..configuration.data import DataConfig
 from ..processing.data.dataset import PairCollator, PairDataset
 from ..processing.data.sample import Sample
 from ..processing.text_cache_pedclip import PedCLIPTextCache
+from .finite import require_finite
 
 BATCH = 64
 NO_NUMBERS = {"fingerprint.json", "training_labels.json"}  # of a model folder: no output depends on them
@@ -44,8 +45,8 @@ class ModelUnderTest:
         return float(self.model.logit_scale.detach().clamp(max=self.model.config.logit_scale_max).exp())
 
     def embed_texts(self, texts: Iterable[str]) -> np.ndarray:
-        """(N, D), normalised; a text seen before is not computed again."""
-        return self._texts(list(texts)).cpu().numpy()
+        """(N, D), normalised; a text seen before is not computed again. ValueError where one is not finite."""
+        return require_finite(self._texts(list(texts)).cpu().numpy(), f"{self.name}, embeddings of texts")
 
     def embed_images(
         self,
@@ -70,7 +71,7 @@ class ModelUnderTest:
         batch_size: int = BATCH,
         advance: Callable[[int], Any] | None = None,
     ) -> "EmbeddedImages":
-        """The same for images that are read already."""
+        """The same for images that are read already. ValueError where an embedding or a gate is not finite."""
         collator = PairCollator(self.processor, data)
         embeds, gates, energies = [], [], []
         weights: list[np.ndarray] = []
@@ -93,7 +94,9 @@ class ModelUnderTest:
                 advance(len(items))
         by_layer = [np.concatenate(layer) for layer in zip(*gates, strict=True)]
         energy = [np.concatenate(layer) for layer in zip(*energies, strict=True)]
-        embedded = np.concatenate(embeds)
+        embedded = require_finite(np.concatenate(embeds), f"{self.name}, embeddings of images")
+        for number, layer in enumerate([*by_layer, *energy]):
+            require_finite(layer, f"{self.name}, gate of MoBE layer {number % len(by_layer)}")
         return EmbeddedImages(dataset.samples, embedded, by_layer, dataset.body_part, energy, weights)
 
     @torch.inference_mode()
@@ -112,7 +115,7 @@ class ModelUnderTest:
             shares.append(out.slice_attentions[0].float().cpu().numpy())
             if advance is not None:
                 advance(1)
-        return np.concatenate(embeds), shares
+        return require_finite(np.concatenate(embeds), f"{self.name}, embeddings of studies"), shares
 
 
 @dataclass(frozen=True)

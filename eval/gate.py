@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .embeddings import EmbeddedImages
+from .finite import require_finite
 from .statistics import RESAMPLES, estimate, share_metric
 
 
@@ -22,7 +23,7 @@ def gate_accuracy(
     if not labelled:
         raise ValueError("no image has a body part with an expert; see data.columns.body_part")
     truth = np.array(images.experts)[labelled]
-    gates = np.stack([layer[labelled] for layer in images.gates])  # (layers, N, E)
+    gates = np.stack([require_finite(layer[labelled], "gate weights") for layer in images.gates])  # (layers, N, E)
     chosen = gates.mean(0).argmax(1)
     patients = [images.samples[index].patient_id for index in labelled]
     shown = sorted(set(truth.tolist()) | set(chosen.tolist()))

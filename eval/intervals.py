@@ -12,19 +12,20 @@ import numpy as np
 
 NORMAL = NormalDist()
 LEVEL = 0.95
+NO_SPREAD = "the resamples do not differ"  # why there is no interval
 
 
 def bca_interval(
     value: float, drawn: np.ndarray, without_each: np.ndarray, patients: int, level: float = LEVEL
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """The interval of a value from its resamples (R,) and its values without each patient (P,), NaN left out of both.
 
     The share of resamples below the value gives the bias, half of the ties counting; the skewness of the jackknife the
-    acceleration.
+    acceleration. None where the resamples do not differ, or both ends fall on one of them: that is no certainty.
     """
     drawn, without_each = drawn[~np.isnan(drawn)], without_each[~np.isnan(without_each)]
-    if (drawn == drawn[0]).all():
-        return float(drawn[0]), float(drawn[0])
+    if not len(drawn) or np.allclose(drawn, drawn[0], rtol=1e-10, atol=1e-12):
+        return None
     tied = np.isclose(drawn, value, rtol=1e-10, atol=1e-12)  # the same fraction may differ in its last bit
     below = ((drawn[~tied] < value).sum() + 0.5 * tied.sum()) / len(drawn)
     bias = NORMAL.inv_cdf(float(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn))))
@@ -39,7 +40,7 @@ def bca_interval(
         # beyond the pole the transformation turns round: take the outermost resample
         ends.append(NORMAL.cdf(bias + reached / rest) if rest > 0 else float(side > 0))
     low, high = np.quantile(drawn, ends)
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else None
 
 
 def bound_without_spread(value: float, patients: int, level: float = LEVEL) -> tuple[float, float]:

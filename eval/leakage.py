@@ -2,7 +2,7 @@
 
 # Shapes: N test images
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import yaml
 from ..processing.data.official.terms import all_terms
 from ..processing.data.sample import Sample
 from .image_hash import nearest
-from .training_manifest import Hashed, TrainingManifest, hash_samples, manifest_of, read_manifest
+from .training_manifest import Hashed, TrainingManifest, hash_samples, manifest_of, named_data_sets, read_manifest
 
 OVERLAPS = Path(__file__).with_name("overlaps.yaml")
 NO_MANIFEST = "unknown: no training manifest lies beside the model"
@@ -42,6 +42,10 @@ class SharedLineage:
     trained_on: str
     tested_on: str
     shared: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shared = ", ".join(self.shared)
+        return f"{self.tested_on} and {self.trained_on}, which the model was trained on, share {shared}"
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,7 @@ class Leaks:
             )
         if self.seen_patients:
             said.append(f"{self.seen_patients} of {self.patients} test patients were in training")
-        said += [
-            f"{one.tested_on} and {one.trained_on}, which the model was trained on, share {', '.join(one.shared)}"
-            for one in self.lineage
-        ]
+        said += map(str, self.lineage)
         return "; ".join(said) or f"none of {self.images} test images and {self.patients} patients was in training"
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def check_leakage(
     """
     if not isinstance(training, TrainingManifest):
         training = read_manifest(training)
-    tests = hash_samples(test, training.salt, "Looking for leaks")
+    tests = hash_samples(test, training.salt, "Looking for leaks", training.version)
     known = training.hashed
     related = any(set(ancestry(one)) & set(ancestry(two)) for one in training.data_sets for two in test_sets)
     compared = related or not training.data_sets or not test_sets
@@ -128,18 +129,44 @@ def leaks_of(
 ) -> dict[str, Any]:
     """What a result says about leaks, `{"found": ...}`; with a leak, and without `allow`, a LeakError instead.
 
-    A model without a manifest beside it gives {"found": None} and says so.
+    A model without a manifest beside it, as a copied one, is asked by the names of its data sets alone; where those
+    share nothing the answer is {"found": None}, and says so.
     """
     manifest = manifest_of(model_folder)
     if manifest is None:
-        return {"found": None, "says": NO_MANIFEST}
-    leaks = check_leakage(manifest, test, test_sets)
-    if leaks.found and not allow:
+        found = _by_names(model_folder, test_sets)
+    else:
+        found = {**check_leakage(manifest, test, test_sets).to_dict(), "allowed": False}
+    if not found["found"]:
+        return found
+    if not allow:
         raise LeakError(
-            f"{leaks}; a score would be no test of the model. Take images that it has not seen, or say --allow-leaks, "
-            "and the result carries this"
+            f"{found['says']}; a score would be no test of the model. Take images that it has not seen, or say "
+            "--allow-leaks to `pedclip eval` or `pedclip bench`, and the result carries this"
         )
-    return {**leaks.to_dict(), "allowed": leaks.found}
+    return {**found, "allowed": True}
+
+
+def _by_names(model_folder: Path | str, test_sets: Sequence[str]) -> dict[str, Any]:
+    """Lineage alone, as in a result; what the folder names stands in `trained_on`."""
+    trained_on = named_data_sets(model_folder)
+    if not trained_on:
+        return {"found": None, "says": NO_MANIFEST}
+    lineage = shared_lineage(trained_on, test_sets)
+    rows = [vars(one) | {"shared": list(one.shared)} for one in lineage]
+    says = "; ".join(map(str, lineage)) or f"{NO_MANIFEST}; by name its data sets share nothing with these"
+    own = [name for name in test_sets if ancestry(name)[0] in {ancestry(one)[0] for one in trained_on}]
+    if own and not lineage:
+        says = f"{NO_MANIFEST}; it was trained on {', '.join(own)}, too, and nobody knows on which images"
+    return {"found": True if lineage else None, "lineage": rows, "trained_on": list(trained_on), "says": says}
+
+
+def leak_mark(result: Mapping[str, Any]) -> str:
+    """What stands behind a number: LEAK, that nobody knows, or nothing."""
+    if "leaks" not in result:
+        return ""
+    found = result["leaks"]["found"]
+    return "  leaks: unknown" if found is None else "  LEAK: the model was trained on this" if found else ""
 
 
 def shared_lineage(trained_on: Sequence[str], tested_on: Sequence[str]) -> tuple[SharedLineage, ...]:

@@ -1,6 +1,7 @@
 """Classification by prompts: an image belongs to the class whose sentences it is most similar to."""
 
 # Shapes: N images, C classes, D embedding
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from ..configuration.data import DataConfig
 from .classification import Classification, classify, log_odds, require_two_classes
 from .embeddings import EmbeddedImages, ModelUnderTest
+from .finite import require_finite
 from .prompts import Question
 from .statistics import RESAMPLES
 
@@ -53,7 +55,7 @@ def prompt_classification(
         "left_out": selection.left_out,
         "rows": {**question.rows, **(where or {})},
     }
-    return Classification(result, scored.metric)
+    return Classification(result, scored.metric, scored.predictions)
 
 
 def logits_of(
@@ -73,7 +75,7 @@ def logits_of(
         of_part = [place for place, one in enumerate(parts) if one == part]
         embeds = images.embeds[[indices[place] for place in of_part]]
         logits[of_part] = tested.temperature_factor * (embeds @ class_embeds.T).astype(np.float64)
-    return logits
+    return require_finite(logits, "similarities of images and prompts")
 
 
 def _mean_direction(embeds: np.ndarray) -> np.ndarray:
@@ -87,6 +89,10 @@ def _seen(question: Question, label: str, training_labels: Mapping[str, Any] | N
         return None
     known = {str(name).casefold() for name in training_labels[question.column]}
     if any(name.casefold() in known for name in question.names_in_data(label)):
+        return True
+    # a class may be asked in the words of a label that training had, whatever the data set calls it
+    asked = " | ".join(question.words_of(label)).casefold()
+    if any(re.search(rf"\b{re.escape(name)}\b", asked) for name in known):
         return True
     # a report's text may have named it, whatever the label columns say
     return None if training_labels.get("captions_from_text") else False

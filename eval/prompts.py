@@ -58,6 +58,12 @@ class Question:
         rule = self.classes[label]
         return list(rule["is"] if "is" in rule else rule["without"])
 
+    def words_of(self, label: str) -> list[str]:
+        """The words that stand for a class, without the sentences around them."""
+        if self.classes is None:
+            return [self.words[label]] if label in self.words else []
+        return list(self.classes[label]["words"])
+
     @property
     def names_body_part(self) -> bool:
         """Whether the sentences say which body part the image shows, so that each part has its own."""

@@ -177,6 +177,7 @@ def _how(results: Mapping[str, Any], main: str) -> str:
         f"interval: {results['interval']}, seed {results['seed']}",
         f"versions: {', '.join(f'{name} {number}' for name, number in results['versions'].items())}",
         f"data: SHA-256 {results['data_hash']} over test images and rows",
+        *(f"leaks, {name}: {scores['leaks']['says']}" for name, scores in results["fittings"].items()),
     ]
     found = {"Baselines": baselines, "Prompts": prompts, "Repeatability": facts}
     return "".join(f"<h3>{title}</h3>{listing(lines)}" for title, lines in found.items())

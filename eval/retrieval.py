@@ -12,6 +12,7 @@ from ..configuration.data import DataConfig
 from ..processing.data.captions import Captions
 from ..processing.data.sample import Sample
 from .embeddings import EmbeddedImages, ModelUnderTest
+from .finite import require_finite
 from .statistics import RESAMPLES, estimate, share_metric
 
 KS = (1, 5, 10)
@@ -90,7 +91,11 @@ def retrieval_result(
 
 
 def ranks_of_first_hit(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
-    """For each query (row) how many wrong items come before its best right one; a tie counts as wrong first."""
+    """For each query (row) how many wrong items come before its best right one; a tie counts as wrong first.
+
+    Scores may be infinite, where a method knows nothing of an item; NaN is a ValueError.
+    """
+    require_finite(scores, "similarities of queries and items", infinite=True)
     best = np.where(same, scores, -np.inf).max(1, keepdims=True)
     return ((scores >= best) & ~same).sum(1)
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from .intervals import bca_interval, bound_without_spread
+from .intervals import NO_SPREAD, bca_interval, bound_without_spread
 
 RESAMPLES = 1000
 JACKKNIFE_CELLS = 2**24  # weights at a time: 128 MiB
 JACKKNIFE_GROUPS = 1000  # more patients are left out some at a time, which has the same skewness on average
+FEWEST_PATIENTS = 10  # in all, and on either side of a label: with fewer, intervals cover far too seldom; ours
 Metric = Callable[[np.ndarray], np.ndarray]
 
 
@@ -28,19 +29,36 @@ class BoundedMetric:
     """A metric between 0 and 1, with the groups of images, as places, that it is made from.
 
     Where all is right, every resample is too, and the bootstrap would claim certainty; the number of patients in the
-    smallest group says how little is known then.
+    smallest group says how little is known then. `sides` are the images with and without a label, where the metric is
+    about one label: each side needs FEWEST_PATIENTS.
     """
 
     of_weights: Metric
     groups: tuple[np.ndarray, ...]
+    sides: tuple[np.ndarray, ...] = ()
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         return self.of_weights(weights)
 
 
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """One metric less another; `sides` are those of both, as in BoundedMetric."""
+
+    metric: Metric
+    other: Metric
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        return self.metric(weights) - self.other(weights)
+
+    @property
+    def sides(self) -> tuple[np.ndarray, ...]:
+        return (*sides_of(self.metric), *sides_of(self.other))
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; the interval is None where there is no second patient to resample."""
+    """A value with its 95 % interval; where there is none, both ends are None and `no_interval` says why."""
 
     value: float
     low: float | None
@@ -48,9 +66,16 @@ class Estimate:
     n: int  # images
     patients: int
     resamples: int  # those the interval is made of: a resample that lost a whole class has no AUC
+    no_interval: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON; `no_interval` only where there is none."""
+        return {key: value for key, value in asdict(self).items() if key != "no_interval" or value is not None}
+
+    def interval(self) -> dict[str, Any]:
+        """The value and its interval alone, for a row that counts its own images."""
+        counts = ("n", "patients", "resamples")
+        return {key: value for key, value in self.to_dict().items() if key not in counts}
 
 
 def below_chance(found: Estimate, chance: float = 0.5) -> dict[str, bool]:
@@ -82,11 +107,15 @@ def auc_metric(positive: Sequence[bool] | np.ndarray, scores: Sequence[float] | 
         pairs = positives.sum(1) * negatives.sum(1)
         return np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
 
-    return BoundedMetric(metric, (np.flatnonzero(positive), np.flatnonzero(~positive)))
+    sides = (np.flatnonzero(positive), np.flatnonzero(~positive))
+    return BoundedMetric(metric, sides, sides)
 
 
 def mean_of(metrics: Sequence[Metric]) -> Metric:
-    """The macro average; in a resample that lost a class it is the mean of the others."""
+    """The macro average; in a resample that lost a class it is the mean of the others.
+
+    It keeps the `sides` of its metrics only where all are about the same label.
+    """
 
     def metric(weights: np.ndarray) -> np.ndarray:
         values = np.stack([one(weights) for one in metrics])  # (C, R)
@@ -95,7 +124,22 @@ def mean_of(metrics: Sequence[Metric]) -> Metric:
         return np.divide(total, known.sum(0), out=np.full(values.shape[1], np.nan), where=known.any(0))
 
     groups = [one.groups for one in metrics if isinstance(one, BoundedMetric)]
-    return BoundedMetric(metric, sum(groups, ())) if len(groups) == len(metrics) else metric
+    if len(groups) < len(metrics):
+        return metric
+    sides = [sides_of(one) for one in metrics]
+    alike = all(len(one) == len(sides[0]) and all(map(np.array_equal, one, sides[0])) for one in sides)
+    return BoundedMetric(metric, sum(groups, ()), sides[0] if alike else ())
+
+
+def sides_of(metric: Metric) -> tuple[np.ndarray, ...]:
+    """The images with and without the label that a metric is about; nothing where it is about several, or none."""
+    return metric.sides if isinstance(metric, BoundedMetric | Difference) else ()
+
+
+def fewest_of_sides(metric: Metric, patients: Sequence[str]) -> int | None:
+    """The patients on the smaller side of a metric's label; None where it is not about one label."""
+    names = np.asarray(patients, dtype=str)
+    return min((len(np.unique(names[side])) for side in sides_of(metric)), default=None)
 
 
 def among(metric: Metric, rows: Sequence[int]) -> Metric:
@@ -107,7 +151,9 @@ def among(metric: Metric, rows: Sequence[int]) -> Metric:
 
     if not isinstance(metric, BoundedMetric):
         return of_all
-    return BoundedMetric(of_all, tuple(np.asarray(rows, int)[group] for group in metric.groups))
+    places = np.asarray(rows, int)
+    groups, sides = (tuple(places[group] for group in part) for part in (metric.groups, metric.sides))
+    return BoundedMetric(of_all, groups, sides)
 
 
 def share_metric(hits: Sequence[float] | np.ndarray) -> Metric:
@@ -178,30 +224,46 @@ def patient_weights(patients: Sequence[str], resamples: int = RESAMPLES, seed: i
 def estimate(metric: Metric, patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """The metric's value on all images, with its 95 % interval over resampled patients.
 
-    A metric between 0 and 1 that is 0 or 1 in every resample gets an exact bound instead.
+    A metric between 0 and 1 that is 0 or 1 in every resample gets an exact bound. There is no interval with fewer than
+    FEWEST_PATIENTS in all or on a side of the metric's label, nor where the resamples do not differ.
     """
+    if resamples < 0:
+        raise ValueError(f"resamples is {resamples}; 0 makes no interval, and 100 are the least for one of 95 %")
     value = float(metric(np.ones((1, len(patients))))[0])
     distinct = len(set(patients))
-    if resamples == 0 or distinct < 2:
-        return Estimate(value, None, None, len(patients), distinct, 0)
+
+    def without_interval(why: str, drawn: int = 0) -> Estimate:
+        return Estimate(value, None, None, len(patients), distinct, drawn, why)
+
+    if resamples == 0:
+        return without_interval("none was asked for")
+    if distinct < 2:
+        return without_interval(f"{distinct} patients" if distinct != 1 else "1 patient")
     drawn = metric(patient_weights(patients, resamples, seed))
     drawn = drawn[~np.isnan(drawn)]
     if len(drawn) < 2:
-        return Estimate(value, None, None, len(patients), distinct, len(drawn))
+        return without_interval(f"{len(drawn)} of {resamples} resamples have a value", len(drawn))
     if isinstance(metric, BoundedMetric) and value in (0.0, 1.0) and (drawn == value).all():
         names = np.asarray(patients, dtype=str)
         smallest = min(len(np.unique(names[group])) for group in metric.groups)
         low, high = bound_without_spread(value, smallest)
-    else:
-        low, high = bca_interval(value, drawn, without_each(metric, patients), distinct)
-    return Estimate(value, low, high, len(patients), distinct, len(drawn))
+        return Estimate(value, low, high, len(patients), distinct, len(drawn))
+    fewest = fewest_of_sides(metric, patients)
+    if distinct < FEWEST_PATIENTS:
+        return without_interval(f"{distinct} patients", len(drawn))
+    if fewest is not None and fewest < FEWEST_PATIENTS:
+        return without_interval(f"{fewest} patient{'s' if fewest != 1 else ''} on one side", len(drawn))
+    found = bca_interval(value, drawn, without_each(metric, patients), distinct)
+    if found is None:
+        return without_interval(NO_SPREAD, len(drawn))
+    return Estimate(value, *found, len(patients), distinct, len(drawn))
 
 
 def paired_difference(
     metric: Metric, other: Metric, patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
     """How much better `metric`'s scores are than `other`'s on the same images, both drawn together."""
-    return estimate(lambda weights: metric(weights) - other(weights), patients, resamples, seed)
+    return estimate(Difference(metric, other), patients, resamples, seed)
 
 
 def without_each(metric: Metric, patients: Sequence[str]) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..processing.data.sample import Sample
-from .statistics import RESAMPLES, BoundedMetric, Metric, estimate
+from .statistics import RESAMPLES, BoundedMetric, Metric, below_chance, estimate
 
 AGE_BANDS = ((0, 2), (2, 6), (6, 12), (12, 18), (18, 130))  # years, from and below; ours
 FEWEST = 20  # patients below whom no number is given; ours: intervals cover too seldom below it
@@ -26,6 +26,7 @@ def subgroups(
     labels: Sequence[Any] | None = None,
     fewest: int = FEWEST,
     lower_is_better: bool = False,
+    chance: float | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -33,7 +34,8 @@ def subgroups(
 
     `metric` is over the N images; `groups` (N,) names each one's, None where it is not known. A subgroup with fewer
     than `fewest` patients, with images of one kind of `labels` only, or where the metric has no value, says "too few"
-    and why. The gap is positive for either direction, from the same resamples of patients for both.
+    and why; with `chance` a row says whether it is below it. The gap is
+    positive for either direction, from the same resamples of patients for both.
     """
     for name, column in (("groups", groups), ("labels", labels)):
         if column is not None and len(column) != len(patients):
@@ -56,6 +58,7 @@ def subgroups(
         if why is None:
             found = estimate(of_group, own, resamples, seed)
             row |= {key: value for key, value in found.to_dict().items() if key not in ("n", "patients")}
+            row |= below_chance(found, chance) if chance is not None else {}
             places_of[name] = places
         else:
             row["too_few"] = f"too few: {why}"
@@ -84,13 +87,15 @@ def groups_by(samples: Sequence[Sample], column: str) -> list[str | None]:
 
 
 def age_band(months: float | None) -> str | None:
-    """As "06 to under 12 years", with a nought in front so that names sort as ages do."""
+    """As "06 to under 12 years", with a nought in front so that names sort as ages do; None for an implausible age."""
     if months is None:
         return None
-    for low, high in AGE_BANDS:
-        if low <= months / 12 < high:
-            return f"{low:02} to under {high:02} years"
-    raise ValueError(f"an age of {months} months is outside {AGE_BANDS[0][0]} to {AGE_BANDS[-1][1]} years")
+    return next((f"{low:02} to under {high:02} years" for low, high in AGE_BANDS if low <= months / 12 < high), None)
+
+
+def implausible_ages(samples: Sequence[Sample]) -> int:
+    """How many images have an age that no band holds: it counts as unknown."""
+    return sum(sample.age_months is not None and age_band(sample.age_months) is None for sample in samples)
 
 
 def of_subgroup(metric: Metric, places: np.ndarray, total: int) -> Metric:
@@ -104,7 +109,8 @@ def of_subgroup(metric: Metric, places: np.ndarray, total: int) -> Metric:
     if not isinstance(metric, BoundedMetric):
         return of_some
     inside = [np.flatnonzero(np.isin(places, group)) for group in metric.groups]
-    return BoundedMetric(of_some, tuple(group for group in inside if len(group)))
+    sides = tuple(np.flatnonzero(np.isin(places, side)) for side in metric.sides)
+    return BoundedMetric(of_some, tuple(group for group in inside if len(group)), sides)
 
 
 def _too_few(patients: int, fewest: int, labels: Sequence[Any] | None) -> str | None:

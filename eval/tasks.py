@@ -15,12 +15,13 @@ from ..processing.data.official.terms import all_terms
 from ..processing.data.sample import Sample
 from ..processing.data.samples import image_bytes, read_samples
 from .detector import NO_XRAY, UNKNOWN_PART, embed_no_xray, gate_detector, split_by_training
-from .embeddings import EmbeddedImages, ModelUnderTest, load_model
+from .embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
 from .gate import gate_accuracy
 from .leakage import leaks_of
+from .predictions import of_detector, of_gate, of_matching
 from .prompt_classification import prompt_classification
 from .prompts import questions
-from .retrieval import retrieval
+from .retrieval import matching, retrieval_result
 from .statistics import RESAMPLES
 
 
@@ -36,7 +37,7 @@ class Settings:
 
 def ask(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
     question = questions()[name]
-    return prompt_classification(
+    answer = prompt_classification(
         tested,
         images,
         question,
@@ -44,27 +45,32 @@ def ask(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Set
         where=settings.where,
         resamples=settings.resamples,
         seed=settings.seed,
-    ).result
+    )
+    return {**answer.result, "predictions": answer.predictions}
 
 
 def find(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
-    return retrieval(tested, images, settings.data, resamples=settings.resamples, seed=settings.seed)
+    found = matching(tested, images, settings.data)
+    result = retrieval_result(found, images, settings.data, resamples=settings.resamples, seed=settings.seed)
+    return {**result, "predictions": of_matching(found, images)}
 
 
 def gate(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
-    return gate_accuracy(images, tested.body_parts, resamples=settings.resamples, seed=settings.seed)
+    result = gate_accuracy(images, tested.body_parts, resamples=settings.resamples, seed=settings.seed)
+    return {**result, "predictions": of_gate(images, tested.body_parts)}
 
 
 def detect(name: str, tested: ModelUnderTest, images: EmbeddedImages, settings: Settings) -> dict[str, Any]:
     parts = None if tested.training_labels is None else tested.training_labels["body_part"]
     known, strange = split_by_training(images, parts)
     unknown = {UNKNOWN_PART: strange, NO_XRAY: embed_no_xray(tested, settings.data, seed=settings.seed)}
-    return gate_detector(known, unknown, resamples=settings.resamples, seed=settings.seed)
+    result = gate_detector(known, unknown, resamples=settings.resamples, seed=settings.seed)
+    return {**result, "predictions": of_detector(known, unknown)}
 
 
 @dataclass(frozen=True)
 class Task:
-    """A row: `method(name, tested, images, settings)` gives {value, low, high, n, patients, ...}."""
+    """A row: `method(name, tested, images, settings)` gives {value, low, high, n, patients, predictions, ...}."""
 
     name: str
     method: Callable[[str, ModelUnderTest, EmbeddedImages, Settings], dict[str, Any]]
@@ -96,7 +102,7 @@ def run_task(
     seed: int = 0,
     allow_leaks: bool = False,
 ) -> dict[str, Any]:
-    """One task on one model: {task, value, low, high, n, ...} with all that it depended on.
+    """One task on one model: {task, value, low, high, n, predictions, ...} with all that it depended on.
 
     `model` is a folder or an open model; `data` a folder of images with metadata, a recipe (YAML, for its `data:`
     part), or a DataConfig. Test images that the model was trained on are a LeakError, or with `allow_leaks` stand in
@@ -116,6 +122,7 @@ def run_task(
         "task": name,
         **result,
         "model": tested.name,
+        "model_hash": None if isinstance(model, ModelUnderTest) else model_hash(model),
         "data_set": data_set_name(config),
         "split": split,
         "leaks": leaks,
@@ -140,13 +147,16 @@ def data_set_name(config: DataConfig) -> str | None:
     return ", ".join(titles) or None
 
 
-def provenance(samples: Sequence[Sample], seed: int, resamples: int) -> dict[str, Any]:
-    """What makes a number repeatable: versions, seed, and a hash over the images and labels it was made from."""
+def provenance(samples: Sequence[Sample], seed: int, resamples: int, known_hash: str | None = None) -> dict[str, Any]:
+    """What makes a number repeatable: versions, seed, and a hash over the images and labels it was made from.
+
+    `known_hash` is that hash, where the samples were read for it already.
+    """
     return {
         "seed": seed,
         "resamples_asked": resamples,
         "interval": f"95 %, BCa widened for few patients, {resamples} resamples of whole patients",
-        "data_hash": data_hash(samples),
+        "data_hash": known_hash or data_hash(samples),
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in ("torch", "transformers", "numpy", "pillow")},
@@ -170,10 +180,14 @@ def table(result: Mapping[str, Any]) -> str:
         f"{result['metric']} {shown(result)}; n {result['n']}, {result['patients']} patients, "
         f"chance {result['chance']:.3f}, split {result['split']}",
     ]
-    if result.get("leaks", {}).get("found"):
-        lines.append(f"LEAK: {result['leaks']['says']}; this number is no test of the model")
+    leaks = result.get("leaks", {"found": False})
+    if leaks["found"]:
+        lines.append(f"LEAK: {leaks['says']}; this number is no test of the model")
+    elif leaks["found"] is None:
+        lines.append(f"leaks: {leaks['says']}")
     for row in result.get("classes", []):
         value = f"{row['value']:.3f}" if "value" in row else "  -  "
+        value += " below chance" if row.get("below_chance") else ""
         left_out = "" if row.get("in_mean", True) else "  (too few for the mean)"
         lines.append(f"  {row['class']:<24} {value}  n {row['n']}{left_out}")
     for direction in ("image_to_text", "text_to_image"):
@@ -182,8 +196,15 @@ def table(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def shown(score: Mapping[str, Any]) -> str:
-    """0.981 (0.975 to 0.987)"""
+def shown(score: Mapping[str, Any], sign: str = "") -> str:
+    """0.981 (0.975 to 0.987), and whether that is below chance; a difference with the sign "+"."""
+    flag = " below chance" if score.get("below_chance") else ""
     if score.get("low") is None:
-        return f"{score['value']:.3f} (no interval: fewer than two patients)"
-    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+        return f"{score['value']:{sign}.3f} ({no_interval(score)}){flag}"
+    return f"{score['value']:{sign}.3f} ({score['low']:{sign}.3f} to {score['high']:{sign}.3f}){flag}"
+
+
+def no_interval(score: Mapping[str, Any]) -> str:
+    """Why a score has none, where it says so."""
+    why = score.get("no_interval")
+    return f"no interval: {why}" if why else "no interval"

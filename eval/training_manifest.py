@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from tqdm.auto import tqdm
 
 from ..processing.data.sample import Sample
@@ -24,7 +25,8 @@ from ..processing.dicom_pedclip import UnreadableImageError
 from .image_hash import BITS, SIDE, directions, picture_details, signs_of
 
 MANIFEST = "training_manifest.npz"
-VERSION = 1
+VERSION = 2
+READ = (1, VERSION)  # 1: ids as they were spelled
 HASH_BYTES = 16
 ROUNDS = 1000  # of PBKDF2: guessing ids costs as many times more
 AT_ONCE = 64
@@ -48,12 +50,14 @@ class TrainingManifest:
     data_sets: tuple[str, ...]
     split: np.ndarray
     hashed: Hashed
+    version: int = VERSION
 
 
-def hash_samples(samples: Sequence[Sample], salt: bytes, what: str) -> Hashed:
-    """Reads every image once; `what` stands before the progress bar."""
+def hash_samples(samples: Sequence[Sample], salt: bytes, what: str, version: int = VERSION) -> Hashed:
+    """Reads every image once; `what` stands before the progress bar, `version` is that of the manifest."""
     onto = directions(salt)
-    ids = {patient: _patient_hash(patient, salt) for patient in dict.fromkeys(one.patient_id for one in samples)}
+    spelled = str if version == 1 else plain_id
+    ids = {name: _patient_hash(spelled(name), salt) for name in dict.fromkeys(one.patient_id for one in samples)}
 
     def of_content(content: bytes) -> tuple[bytes, np.ndarray | None]:
         try:
@@ -112,10 +116,13 @@ def read_manifest(path: Path | str) -> TrainingManifest:
     try:
         with np.load(path, allow_pickle=False) as found:
             about = json.loads(str(found["about"]))
-            if about["version"] != VERSION:
-                raise ValueError(f"it has version {about['version']}, and {VERSION} is read here")
+            if about["version"] not in READ:
+                raise ValueError(
+                    f"it has version {about['version']}, and {' and '.join(map(str, READ))} are read here"
+                )
             hashed = Hashed(*(found[field] for field in Hashed.__annotations__))
-            return TrainingManifest(found["salt"].tobytes(), tuple(about["data_sets"]), found["split"], hashed)
+            data_sets = tuple(about["data_sets"])
+            return TrainingManifest(found["salt"].tobytes(), data_sets, found["split"], hashed, about["version"])
     except (KeyError, ValueError, EOFError) as error:
         raise ValueError(
             f"{path} is no training manifest: {error}; train.py writes one when training begins"
@@ -127,6 +134,23 @@ def manifest_of(model_folder: Path | str) -> Path | None:
     folder = Path(model_folder).resolve()
     files = [place / MANIFEST for place in (folder.parent, folder.parent.parent)]
     return next((file for file in files if file.is_file()), None)
+
+
+def named_data_sets(model_folder: Path | str) -> tuple[str, ...]:
+    """The data sets that a model folder itself says it was trained on: training_labels.json, or else its card."""
+    labels, card = Path(model_folder, "training_labels.json"), Path(model_folder, "README.md")
+    if labels.is_file() and (named := json.loads(labels.read_text(encoding="utf-8")).get("data_sets")):
+        return tuple(named)
+    if not card.is_file():
+        return ()
+    front = card.read_text(encoding="utf-8").split("---\n")
+    stated = (yaml.safe_load(front[1]) or {}).get("datasets") if len(front) > 2 and not front[0] else None
+    return (stated,) if isinstance(stated, str) else tuple(stated or ())
+
+
+def plain_id(patient: str) -> str:
+    """A patient's id without what one table spells otherwise than another: case, and blanks around and within."""
+    return " ".join(patient.split()).casefold()
 
 
 def _patient_hash(patient: str, salt: bytes) -> bytes:

@@ -18,6 +18,7 @@ from .ablation_page import RESULTS, auc, gain, seeds, verdict
 from .embeddings import load_model
 from .marks import between_marks
 from .plots import COLORS
+from .tasks import shown
 from .volume import CHANCE, MASS, TOP
 from .volume_picture import save, study_figure
 
@@ -38,7 +39,7 @@ def pooling_table(results: Mapping[str, Any]) -> str:
         f"|---|---|{'---|' * (len(arms) + len(others))}",
     ]
     for task, chance in volumes["chance"].items():
-        cells = [auc(volumes["values"][arm][task]) for arm in arms]
+        cells = [auc(volumes["values"][arm][task], chance) for arm in arms]
         cells += [f"{gain(one)}: {verdict(one)}" for one in (volumes["differences"][other][task] for other in others)]
         lines.append(f"| {task} | {chance:.3f} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -49,7 +50,7 @@ def tower_table(results: Mapping[str, Any]) -> str:
     lines = ["| 2-D: single slices | chance | the tower | seeds |", "|---|---|---|---|"]
     for task, chance in results["2-D chance"].items():
         one = results["2-D"][task]
-        lines.append(f"| {task} | {chance:.3f} | {auc(one)} | {seeds(one['seeds'])} |")
+        lines.append(f"| {task} | {chance:.3f} | {auc(one, chance)} | {seeds(one['seeds'])} |")
     return "\n".join(lines)
 
 
@@ -62,7 +63,7 @@ def found_table(results: Mapping[str, Any]) -> str:
     ]
     for arm, found in results["3-D"]["found"].items():
         values = results["3-D"]["values"][arm]
-        cells = [auc(values[f"slices: {name}"]) for name in (TOP, MASS, CHANCE)]
+        cells = [shown(values[f"slices: {name}"]) for name in (TOP, MASS, CHANCE)]
         cells += [f"{gain(found[name])}: {verdict(found[name])}" for name in (TOP, MASS)]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -94,15 +95,15 @@ def report(results: Mapping[str, Any]) -> str:
     for task, chance in results["3-D"]["chance"].items():
         lines.append(f"{task} (chance {chance:.3f})")
         for arm, values in results["3-D"]["values"].items():
-            lines.append(f"  {arm:<10} {auc(values[task])}")
+            lines.append(f"  {arm:<10} {auc(values[task], chance)}")
         for other, differences in results["3-D"]["differences"].items():
             lines.append(f"  less {other:<5} {gain(differences[task])}, interval {verdict(differences[task])}")
     lines += ["", "Slices of the finding: top slice, weight, chance"]
     for arm in results["3-D"]["found"]:
         values = results["3-D"]["values"][arm]
-        lines.append(f"  {arm:<10} " + ", ".join(auc(values[f"slices: {name}"]) for name in (TOP, MASS, CHANCE)))
+        lines.append(f"  {arm:<10} " + ", ".join(shown(values[f"slices: {name}"]) for name in (TOP, MASS, CHANCE)))
     lines += ["", "2-D, the tower on single slices"]
-    lines += [f"  {task:<40} {auc(results['2-D'][task])} (chance {chance:.3f})"
+    lines += [f"  {task:<40} {auc(results['2-D'][task], chance)} (chance {chance:.3f})"
               for task, chance in results["2-D chance"].items()]  # fmt: skip
     return "\n".join(lines)
 
@@ -146,7 +147,8 @@ def _short(task: str) -> str:
 
 
 def _score(axes: Axes, place: float, score: Mapping[str, Any], color: str) -> None:
-    axes.plot([place, place], [score["low"], score["high"]], color=color, linewidth=1.8)
+    if score["low"] is not None:
+        axes.plot([place, place], [score["low"], score["high"]], color=color, linewidth=1.8)
     axes.plot(place, score["value"], "o", color=color, markersize=4.5)
     beside = [place + 0.07] * len(score["seeds"])
     axes.plot(beside, score["seeds"], "o", color=color, markersize=3, markerfacecolor="none", markeredgewidth=0.7)

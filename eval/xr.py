@@ -3,7 +3,7 @@
     python -m pedclip.eval.xr runs/xr --data ../shared/data/xr
 
 Reads RUN/hub (images stretched to a square) and, where it is there, RUN/padded/hub (fitted in and padded); writes
-RUN/results.json and RUN/report.html and prints the table.
+RUN/results.json, RUN/predictions.json and RUN/report.html and prints the table.
 """
 
 import argparse
@@ -23,9 +23,12 @@ from ..configuration.training import load_recipe
 from ..processing.data.folder import SPLITS, read_folder
 from ..processing.data.sample import Sample
 from .baselines import BASELINES, PROBE, Baseline, extract, fit_and_score
+from .bench.stored import write_json
 from .classification import classify, enough
-from .embeddings import EmbeddedImages, ModelUnderTest, load_model
+from .embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
 from .gate import gate_accuracy
+from .leakage import leaks_of
+from .predictions import of_gate, of_matching
 from .prompt_classification import prompt_classification
 from .prompts import Question, questions
 from .report import baseline_sentences, markdown_table, write_report
@@ -106,8 +109,13 @@ class Fitting:
     features: Mapping[str, Mapping[str, Any]]  # split -> baseline -> (N, F)
 
 
-def evaluate_row(row: Row, fitting: Fitting, samples: Mapping[str, list[Sample]], data: DataConfig, seed: int):
-    """The model, by prompts and by a linear probe, and every baseline; each with the prompts' lead over it."""
+def evaluate_row(
+    row: Row, fitting: Fitting, samples: Mapping[str, list[Sample]], data: DataConfig, seed: int
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The model, by prompts and by a linear probe, and every baseline; each with the prompts' lead over it.
+
+    The second are their predictions by method, of the same test images.
+    """
     drawn = {"resamples": RESAMPLES, "seed": seed}
     of_model = prompt_classification(
         fitting.tested, fitting.images["test"], row.question, data, where=row.where, **drawn
@@ -116,6 +124,7 @@ def evaluate_row(row: Row, fitting: Fitting, samples: Mapping[str, list[Sample]]
     test = selections["test"]
     patients = [samples["test"][index].patient_id for index in test.indices]
     entries: list[dict[str, Any]] = [{"method": "PedCLIP", "fitting": fitting.name, **of_model.result}]
+    predictions = {"PedCLIP": of_model.predictions}
 
     def part(baseline: Baseline, split: str):
         own = baseline is PROBE
@@ -129,6 +138,7 @@ def evaluate_row(row: Row, fitting: Fitting, samples: Mapping[str, list[Sample]]
             baseline, test.classes, part(baseline, "train"), part(baseline, "validation"), part(baseline, "test")[0]
         )
         scored = classify(test.labels, test.classes, scores, patients, min_images=row.question.min_images, **drawn)
+        predictions[baseline.name] = scored.predictions
         entries.append(
             {
                 "method": baseline.name,
@@ -138,36 +148,42 @@ def evaluate_row(row: Row, fitting: Fitting, samples: Mapping[str, list[Sample]]
                 "pedclip_minus_this": lead(of_model.metric, scored.metric, patients, seed),
             }
         )
-    return entries
+    return entries, predictions
 
 
 def evaluate_retrieval(
     fitting: Fitting, samples: Mapping[str, list[Sample]], data: DataConfig, seed: int
-) -> dict[str, Any]:
-    """The model's R@k with chance, and what trivial methods retrieve from the same images and captions."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's R@k with chance, and what trivial methods retrieve from the same images and captions; its ranks."""
     drawn = {"resamples": RESAMPLES, "seed": seed}
     own = matching(fitting.tested, fitting.images["test"], data)
-    return {
+    result = {
         **retrieval_result(own, fitting.images["test"], data, **drawn),
         "baselines": retrieval_baselines(own, samples, fitting.features, data, **drawn),
     }
+    return result, of_matching(own, fitting.images["test"])
 
 
 def lead(metric: Metric, other: Metric, patients: Sequence[str], seed: int) -> dict[str, Any]:
     return paired_difference(metric, other, patients, RESAMPLES, seed).to_dict()
 
 
-def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str, Any]:
-    """Everything the report shows, as one dictionary."""
+def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything the report shows, as one dictionary, and what each method said of each test image.
+
+    LeakError where a model was trained on a test image or on a test patient.
+    """
     began = time.monotonic()
     data = run_data(run, data_folder)
     samples = {split: read_folder(data, split=split, need_caption=False) for split in SPLITS}
     rows = [*headline_rows(), *rows_by_source(samples["test"])]
     results: dict[str, Any] = {"rows": [], "fittings": {}}
+    said: dict[str, Any] = {}
     for name, (place, keep_aspect_ratio) in FITTINGS.items():
         if not (run / place).is_dir():
             logger.warning("no model in %s, so nothing is reported for images made square by %s", run / place, name)
             continue
+        leaks = leaks_of(run / place, samples["test"], data.datasets)
         tested = load_model(run / place)
         own = tested.processor.image_processor.keep_aspect_ratio
         if own != keep_aspect_ratio:
@@ -178,20 +194,24 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
             {split: tested.embed_images(samples[split], data) for split in SPLITS},
             {split: extract(samples[split], keep_aspect_ratio) for split in SPLITS},
         )
-        scores: dict[str, Any] = {}
+        scores: dict[str, Any] = {"model_hash": model_hash(run / place), "leaks": leaks}
+        told = said[name] = {"model_hash": scores["model_hash"]}
         for row in rows:
-            entries = evaluate_row(row, fitting, samples, data, seed)
+            entries, told[row.key] = evaluate_row(row, fitting, samples, data, seed)
             scores[row.key] = entries[0]
             results["rows"].append({"key": row.key, "title": row.title, "fitting": name, "entries": entries})
-        scores["retrieval_r1"] = evaluate_retrieval(fitting, samples, data, seed)
+        scores["retrieval_r1"], told["retrieval_r1"] = evaluate_retrieval(fitting, samples, data, seed)
         test = fitting.images["test"]
         scores["gate_accuracy"] = gate_accuracy(test, tested.body_parts, seed=seed)
-        scores["gate_detector"] = detect("gate-detector", tested, test, Settings(data, None, RESAMPLES, seed))
+        told["gate_accuracy"] = of_gate(test, tested.body_parts)
+        detected = detect("gate-detector", tested, test, Settings(data, None, RESAMPLES, seed))
+        told["gate_detector"] = detected.pop("predictions")
+        scores["gate_detector"] = detected
         results["fittings"][name] = scores
     if not results["fittings"]:
         raise FileNotFoundError(f"{run} has no model: neither {' nor '.join(place for place, _ in FITTINGS.values())}")
     main = next(iter(results["fittings"]))
-    return {
+    whole = {
         **{key: score for key, score in results["fittings"][main].items() if ": " not in key},
         "headline_fitting": main,
         "data_set": data_set_name(data),
@@ -207,6 +227,7 @@ def evaluate_run(run: Path, data_folder: Path | None, seed: int = 0) -> dict[str
         **provenance(samples["test"], seed, RESAMPLES),
         "seconds": round(time.monotonic() - began, 1),
     }
+    return whole, {"data_hash": whole["data_hash"], "fittings": said}
 
 
 def run_data(run: Path, data_folder: Path | None) -> DataConfig:
@@ -235,15 +256,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        results = evaluate_run(args.run, args.data, args.seed)
+        results, predictions = evaluate_run(args.run, args.data, args.seed)
     except (ValueError, OSError) as error:
         print(f"pedclip.eval.xr: {error}", file=sys.stderr)
         return 2
-    (args.run / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_json(args.run / "results.json", results)
+    write_json(args.run / "predictions.json", predictions)
     write_report(args.run / "report.html", results, curves(args.run))
     print(markdown_table(results))
     print("\n".join(["", *baseline_sentences(results), ""]))
-    print(f"Written: {args.run}/results.json and {args.run}/report.html, in {results['seconds']:.0f} s")
+    print(f"Written: {args.run}/results.json, predictions.json and report.html, in {results['seconds']:.0f} s")
     return 0
 
 

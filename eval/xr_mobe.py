@@ -29,11 +29,12 @@ from ..configuration.data import DataConfig
 from ..configuration.training import TrainConfig, load_recipe
 from ..processing.data.folder import read_folder
 from ..processing.data.sample import Sample
-from .bench.running import remember, write_json
-from .embeddings import load_model
+from .bench.stored import remember, write_json
+from .embeddings import load_model, model_hash
+from .leakage import leaks_of
 from .prompt_classification import prompt_classification
 from .retrieval import chance_of_hit, matching
-from .statistics import RESAMPLES, Metric, estimate, mean_of, paired_difference, share_metric
+from .statistics import RESAMPLES, Estimate, Metric, below_chance, estimate, mean_of, paired_difference, share_metric
 from .tasks import data_set_name, provenance, shown
 from .xr import headline_rows, rows_by_source
 
@@ -210,7 +211,7 @@ def compare(
                 "metric": example.metric_name,
                 "chance": example.chance,
                 "arms": {
-                    arm: {**estimate(mean, patients, resamples, seed).to_dict(), "by_seed": by_seed[arm]}
+                    arm: _of_arm(estimate(mean, patients, resamples, seed), example) | {"by_seed": by_seed[arm]}
                     for arm, mean in means.items()
                 },
                 "differences": {
@@ -225,22 +226,32 @@ def compare(
     return rows
 
 
+def _of_arm(found: Estimate, asked: Asked) -> dict[str, Any]:
+    """An AUC with whether it is below chance; a share of hits has a chance of another kind."""
+    return found.to_dict() | (below_chance(found, asked.chance) if asked.metric_name == "AUC" else {})
+
+
 def _plain(metric: Metric, images: int) -> float:
     return float(metric(np.ones((1, images)))[0])
 
 
 def evaluate_all(design: Design, runs: Sequence[Run], seed: int = 0) -> dict[str, Any]:
-    """The results of a design whose runs are all trained; without names of files or patients."""
+    """The results of a design whose runs are all trained; without names of files or patients.
+
+    LeakError where a run was trained on a test image or on a test patient.
+    """
     data = load_recipe(runs[0].folder / "recipe.yaml").data
     samples = read_folder(data, split="test", need_caption=False)
     answers: dict[str, list[dict[str, Asked]]] = {arm: [] for arm in design.arms}
     about = []
     for run in tqdm(runs, unit="model", desc="evaluation"):
+        leaks = leaks_of(run.folder / "hub", samples, data.datasets)
         asked, parameters = ask_model(run.folder / "hub", samples, data)
         answers[run.arm].append(asked)
         steps = max((line["step"] for line in run.lines()), default=0)
         about.append(
             {"arm": run.arm, "seed": run.seed, "steps": steps, "seconds": _seconds(run), "parameters": parameters}
+            | {"model_hash": model_hash(run.folder / "hub"), "leaks": leaks}
         )
     rows = compare(answers, seed=seed)
     if design.headline not in {row["key"] for row in rows}:

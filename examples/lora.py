@@ -246,9 +246,10 @@ def table(rows: Sequence[Mapping[str, Any]], part: str, split: str) -> str:
 
 
 def with_interval(value: Mapping[str, Any], sign: str = "") -> str:
+    flag = " below chance" if not sign and value["value"] < 0.5 else ""
     if value["low"] is None:
-        return f"{value['value']:{sign}.3f}"
-    return f"{value['value']:{sign}.3f} ({value['low']:{sign}.3f} to {value['high']:{sign}.3f})"
+        return f"{value['value']:{sign}.3f}{flag}"
+    return f"{value['value']:{sign}.3f} ({value['low']:{sign}.3f} to {value['high']:{sign}.3f}){flag}"
 
 
 def verdict(difference: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ def add_bench_parsers(verbs: argparse._SubParsersAction) -> None:
         description="Runs the tasks of the paper on MODEL: zero-shot and probes on four data sets, segmentation, bone "
         "age, concepts. ROOT holds the data sets in folders of these names, each as it is downloaded: vindr-pcxr, "
         "chd-cxr, grazpedwri-dx, rsna-boneage, arthritis. What is not there stays a row that says so. Every answer is "
-        "written with its interval and its predictions, without names; run again after a stop, it goes on.",
+        "written with its interval and its predictions, without names; run again after a stop, it goes on. The exit "
+        "code is 1 where data are there and a task was not answered.",
         epilog="example: pedclip bench runs/demo/hub --data-root data --out runs/bench",
     )
     bench.add_argument("model", metavar="MODEL", type=Path, help="a PedCLIP folder")
@@ -52,7 +53,7 @@ def add_bench_parsers(verbs: argparse._SubParsersAction) -> None:
 
 
 def run_bench_command(args: argparse.Namespace) -> int:
-    from pedclip.eval.bench.running import Bench, line_of, run_bench
+    from pedclip.eval.bench.running import Bench, failed, line_of, run_bench
     from pedclip.eval.bench.zero_shot import PROMPTS
 
     if not args.data_root.is_dir():
@@ -73,6 +74,9 @@ def run_bench_command(args: argparse.Namespace) -> int:
     entries = run_bench(bench, args.out, args.tasks)
     print("\n".join(map(line_of, entries)))
     print(f"wrote {args.out}/results.json; `pedclip report {args.out}` makes a page of it")
+    if lacking := failed(entries):
+        print(f"{len(lacking)} of {len(entries)} tasks were not answered; the same command asks them again")
+        return 1
     return 0
 
 

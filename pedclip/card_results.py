@@ -41,7 +41,7 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(result, Mapping):
         raise ValueError(f"a result file holds a {type(result).__name__}; {WANTED}")
     split = result.get("split", "test")
-    shared = {"split": split, "data_set": result.get("data_set")}
+    shared = {"split": split, "data_set": result.get("data_set"), "model_hash": result.get("model_hash")}
     if "task" in result:
         return _complete([{**shared, **result}])
     if isinstance(result.get("tasks"), list):  # of the benchmark; what could not be answered is no result
@@ -67,8 +67,25 @@ def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     return _complete(found)
 
 
+def refuse_other_models(results: Iterable[Mapping[str, Any]], own_hash: str) -> bool:
+    """ValueError where a result is of a model with another hash; True where all are of this."""
+    said = [row.get("model_hash") for result in results for row in rows_of(result)]
+    wrong = [one for one in said if one is not None and one != own_hash]
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} of {len(said)} results are of another model (model_hash {wrong[0][:12]}, and this folder's "
+            f"is {own_hash[:12]}); measure this folder, or export the one that was measured"
+        )
+    return None not in said
+
+
 def _complete(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
+        if row.get("leaks", {}).get("found"):
+            raise ValueError(
+                f"{row.get('task', 'a result')} was measured on what the model was trained on "
+                f"({row['leaks']['says']}) and is no result of the model; measure it on images that it has not seen"
+            )
         missing = {"task", "kind", "metric", "value", "low", "high", "n"} - row.keys()
         if missing or not math.isfinite(row["value"]):
             raise ValueError(f"a result lacks {', '.join(sorted(missing)) or 'a finite value'}; {WANTED}")
@@ -84,11 +101,17 @@ def results_table(results: Iterable[Mapping[str, Any]]) -> str:
 
 def _cells(result: Mapping[str, Any]) -> list[str]:
     low, high, chance = result["low"], result["high"], result.get("chance")
-    interval = "none" if low is None else f"{low:.3f} to {high:.3f}"
-    numbers = [f"{result['value']:.3f}", interval, "none" if chance is None else f"{chance:.3f}", str(result["n"])]
+    interval = _without(result) if low is None else f"{low:.3f} to {high:.3f}"
+    value = f"{result['value']:.3f}" + (" below chance" if result.get("below_chance") else "")
+    numbers = [value, interval, "none" if chance is None else f"{chance:.3f}", str(result["n"])]
     where = [str(result["split"]), str(result.get("data_set") or "not named")]
     cells = [str(result["task"]), result["kind"], result["metric"], *numbers, *where]
     return [cell.replace("|", "/") for cell in cells]
+
+
+def _without(score: Mapping[str, Any]) -> str:
+    """Why a score has no interval, where it says so."""
+    return f"none: {score['no_interval']}" if score.get("no_interval") else "none"
 
 
 def model_index(results: Iterable[Mapping[str, Any]], pipeline_tag: str) -> list[EvalResult]:
@@ -126,9 +149,10 @@ def subgroups_markdown(results: Iterable[Mapping[str, Any]]) -> str | None:
         for key, title in (("by_age", "age"), ("by_dose", "share of the usual dose")):
             for name, row in result.get(key, {}).items():
                 mean = row["finding_auc"]
-                interval = "none" if mean["low"] is None else f"{mean['low']:.3f} to {mean['high']:.3f}"
+                interval = _without(mean) if mean["low"] is None else f"{mean['low']:.3f} to {mean['high']:.3f}"
+                flag = " below chance" if mean.get("below_chance") else ""
                 films = row.get("films", mean["n"])
-                lines.append(f"| {title} {name} | {mean['value']:.3f} | {interval} | {films} |")
+                lines.append(f"| {title} {name} | {mean['value']:.3f}{flag} | {interval} | {films} |")
     if not lines:
         return None
     return "\n".join(["| subgroup | mean finding AUC | 95 % interval | films |", "|---|---|---|---|", *lines])

@@ -34,12 +34,15 @@ def card_facts(config: TrainConfig) -> CardFacts:
 
 
 def seen_in_training(config: TrainConfig, samples: Iterable[Sample]) -> dict[str, Any]:
-    """training_labels.json. A model that goes on from another one keeps the curation models of its texts."""
+    """training_labels.json. A model that goes on from another one keeps its data sets and curators."""
     labels = Captions(config.data).training_labels(samples)
+    labels["data_sets"] = list(card_facts(config).datasets)
     before = Path(config.model.pretrained or "") / "training_labels.json"
     if config.model.pretrained and before.is_file():
-        inherited = json.loads(before.read_text(encoding="utf-8")).get("curated_with", [])
-        labels["curated_with"] = sorted(map(list, {tuple(one) for one in [*inherited, *labels["curated_with"]]}))
+        inherited = json.loads(before.read_text(encoding="utf-8"))
+        curated = [*inherited.get("curated_with", []), *labels["curated_with"]]
+        labels["curated_with"] = sorted(map(list, {tuple(one) for one in curated}))
+        labels["data_sets"] = list(dict.fromkeys([*inherited.get("data_sets", []), *labels["data_sets"]]))
     return labels
 
 

@@ -156,9 +156,13 @@ def run_export(args: argparse.Namespace) -> int:
     if args.training_data:
         changes["training_data"] = args.training_data.read_text(encoding="utf-8").strip()
     if args.results:
-        from pedclip.card_results import card_changes
+        from pedclip.card_results import card_changes, refuse_other_models
+        from pedclip.eval.embeddings import model_hash
 
-        changes |= card_changes([json.loads(file.read_text(encoding="utf-8")) for file in args.results])
+        results = [json.loads(file.read_text(encoding="utf-8")) for file in args.results]
+        changes |= card_changes(results)
+        if (args.dir / "config.json").is_file() and not refuse_other_models(results, model_hash(args.dir)):
+            print("some results have no model_hash; the card takes your word that they are of this model")
     if args.datasets:
         changes["datasets"] = tuple(args.datasets)
     if args.base_models:

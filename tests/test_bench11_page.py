@@ -42,3 +42,17 @@ def test_what_is_missed_is_said(bench11_page):
     assert "0.6, missed" in said and "not chance" in said
     said = bench11_page.table({**results, "tasks": [row | good]})
     assert "missed" not in said and "not chance" not in said
+
+
+def test_a_row_says_what_its_mean_rests_on_and_what_lies_below_chance(bench11_page):
+    control = {"value": 0.39, "low": 0.36, "high": 0.42, "chance": 0.4}
+    row = {
+        **{"value": 0.41, "low": None, "high": None, "chance": 0.5, "title": "a task", "metric": "macro AUC", "n": 9},
+        **{"patients": 9, "seconds": 1.0, "floor": 0.6, "reaches_floor": False, "control_covers_chance": True},
+        **{"labels": [2, 14], "few_patients": ["erosion"], "kind": "prompt classification, seen classes"},
+        "control": control,
+    }
+    said = bench11_page.table({"seconds_of_tasks": 60.0, "cores": 2, "commit": "abc", "tasks": [row]})
+    assert "a task (2 of 14 labels count; fewer than 10 patients: erosion; labels seen in training)" in said
+    assert "0.410 (no interval), below chance" in said
+    assert "0.390 (0.360 to 0.420), below chance; its chance 0.400" in said

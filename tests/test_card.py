@@ -13,7 +13,7 @@ from PIL import Image
 
 from pedclip import PedCLIPForImageClassification
 from pedclip.card import CardFacts, facts_of
-from pedclip.card_results import card_changes, model_index, rows_of
+from pedclip.card_results import card_changes, model_index, refuse_other_models, rows_of
 from pedclip.hub import update_card, write_hub_folder
 from pedclip.samples import SAMPLES, draw, sample_files
 
@@ -232,3 +232,21 @@ def test_the_file_of_training_labels_and_the_card_agree(make_model, processor, t
     folder = write_hub_folder(model, processor, tmp_path / "hub", FACTS, training_labels=labels)
     assert json.loads((folder / "training_labels.json").read_text()) == labels
     assert "| body parts seen in training | chest |" in (folder / "README.md").read_text()
+
+
+def test_results_of_another_model_are_refused():
+    row = {"task": "gate", "kind": "gate", "metric": "accuracy", "value": 0.5, "low": None, "high": None, "n": 3}
+    assert refuse_other_models([{**row, "model_hash": "a" * 64}], "a" * 64) is True
+    assert refuse_other_models([row], "a" * 64) is False  # written before results said it
+    with pytest.raises(ValueError, match=r"1 of 1 results are of another model .*measure this folder"):
+        refuse_other_models([{**row, "model_hash": "b" * 64}], "a" * 64)
+    run = {"tasks": [{**row, "model_hash": "b" * 64}]}
+    with pytest.raises(ValueError, match="of another model"):
+        refuse_other_models([run], "a" * 64)
+
+
+def test_a_number_with_a_leak_is_no_result_of_the_model():
+    row = {"task": "gate", "kind": "gate", "metric": "accuracy", "value": 0.5, "low": None, "high": None, "n": 3}
+    with pytest.raises(ValueError, match="gate was measured on what the model was trained on"):
+        rows_of({**row, "leaks": {"found": True, "says": "2 of 3 test images were in training"}})
+    assert rows_of({**row, "leaks": {"found": None, "says": "unknown"}})

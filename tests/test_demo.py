@@ -7,6 +7,7 @@ import pytest
 
 from pedclip.card import checkout_file
 from pedclip.demo import main
+from pedclip.eval.embeddings import model_hash
 
 SMALL = ["epochs=1", "batch_size=16", "precision=fp32", "log_every=5", "model.vision_config.image_size=32"]
 
@@ -29,6 +30,14 @@ def test_it_leaves_results_with_intervals_time_and_memory(run):
     assert results["data_set"] == "pedclip/phantom (synthetic)"
     assert "nothing about medicine" in results["note"]
     assert results["rows"][0]["entries"][1:], "trivial methods stand beside the model"
+    assert results["leaks"]["found"] is False and results["model_hash"] == model_hash(run / "hub")
+    told = json.loads((run / "predictions.json").read_text())
+    assert told["model_hash"] == results["model_hash"] and len(told["gate"]["chosen"]) == results["images"]["test"]
+    assert "PedCLIP" in told["questions"]["body-part"] and "phantom-" not in (run / "predictions.json").read_text()
+
+
+def test_the_folder_names_the_data_sets_that_it_was_trained_on(run):
+    assert json.loads((run / "hub" / "training_labels.json").read_text())["data_sets"] == ["phantom"]
 
 
 def test_the_report_says_what_it_is_and_shows_films_curves_and_the_gate(run):

@@ -21,6 +21,7 @@ class Asked:
     data: DataConfig
     resamples: int = RESAMPLES
     seed: int = 0
+    shuffled: bool = False  # the control: every image has another one's labels
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _answer(asked: Asked, kind: str, said: np.ndarray, use_sex: bool, more: dict
             own = [test.patients[number] for number in chosen]
             of_group = estimate(share_metric(errors[chosen]), own, asked.resamples, asked.seed)
             bias = float((said - months)[chosen].mean())
-            row |= {"value": of_group.value, "low": of_group.low, "high": of_group.high, "mean_error": bias}
+            row |= {**of_group.interval(), "patients": of_group.patients, "mean_error": bias}
         rows.append(row)
     result = {
         "asks": ASKS,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...processing.data.sample import Sample
-from ..subgroups import groups_by, subgroups
+from ..subgroups import groups_by, implausible_ages, subgroups
 from .asked import Answer
 
 # what is asked -> the columns that may tell it, the first one that is there
@@ -35,9 +35,12 @@ def by_group(
                 groups,
                 answer.patients,
                 lower_is_better=lower_is_better,
+                chance=0.5 if "AUC" in answer.result.get("metric", "") else None,
                 resamples=resamples,
                 seed=seed,
             )
+            if asked == "age":
+                found[asked]["implausible"] = implausible_ages(chosen)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from ..classification import Classification
+from ..classification import Classification, few_patients
 from ..statistics import auc_metric, below_chance, estimate, mean_of
 from .asked import Answer, Asked, Stated
 from .questions import ProbeTask, labels_of
@@ -95,6 +95,7 @@ def _classification(
             "class": name,
             "n": int(positive.sum()),
             "patients": len({patient for patient, here in zip(patients, positive, strict=True) if here}),
+            "patients_without": len({patient for patient, here in zip(patients, positive, strict=True) if not here}),
             "without": int((~positive).sum()),
         }
         rows.append(row)
@@ -107,7 +108,7 @@ def _classification(
             continue
         metric = mean_of([auc_metric(positive, of_draw[:, place]) for of_draw in scores])
         found = estimate(metric, patients, asked.resamples, asked.seed)
-        row |= {"value": found.value, "low": found.low, "high": found.high, **below_chance(found)}
+        row |= found.interval() | below_chance(found)
         metrics.append(metric)
     if not metrics:
         raise ValueError(
@@ -123,6 +124,7 @@ def _classification(
         "chance": 0.5,
         **below_chance(overall),
         "min_images": task.min_images,
+        "few_patients": few_patients(rows),
         "classes": rows,
     }
     return Classification(result, headline)

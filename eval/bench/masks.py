@@ -82,6 +82,17 @@ def image_dice(scores: np.ndarray) -> np.ndarray:
     return np.nanmean(scores, axis=1)
 
 
+def dice_of_pairs(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) twice -> (N, N, C): dice() of each image's prediction, down, and each image's masks, across."""
+    found = np.full((len(predicted), len(truth), truth.shape[1]), np.nan)
+    for place in range(truth.shape[1]):
+        one, other = (masks[:, place].reshape(len(masks), -1).astype(np.float32) for masks in (predicted, truth))
+        having = np.flatnonzero(other.any(1))
+        total = one.sum(1)[:, None] + other[having].sum(1)
+        found[:, having, place] = 2 * (one @ other[having].T) / total
+    return found
+
+
 def constant_mask(truth: np.ndarray) -> np.ndarray:
     """(N, C, H, W) of the training images -> (C, H, W): the best mask that does not look at the image.
 

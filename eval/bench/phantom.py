@@ -23,14 +23,17 @@ from tqdm.auto import tqdm
 from ...processing.phantom.official import write_official
 from ..intervals import LEVEL, bca_interval
 from ..tasks import shown
+from .questions import QUESTIONS
 from .report import PHANTOM, html, open_run
-from .running import Bench, run_bench, write_json
+from .running import Bench, failed, run_bench
+from .stored import write_json
 from .tasks import TASKS
 
 PROMPTS = Path(__file__).parent / "phantom_prompts.yaml"
 SIDE = 128  # pixels of a film
 PATIENTS = {"vindr-pcxr": 800, "chd-cxr": 800, "grazpedwri-dx": 600, "rsna-boneage": 700, "arthritis": 500}
 SEVERITY = (0.8, 1.0)  # plain findings, as those that the demo's model has learned
+CONTROL = ("value", "low", "high", "chance", "chance_is", "no_interval", "below_chance")  # what is kept of it
 SEED = 11  # the demo's model has learned from seed 0: these are other children
 # What a method that works reaches with the demo's model: clearly above chance, below the first runs. An AUC, a Dice,
 # or for bone age months of error, which must stay below.
@@ -67,11 +70,17 @@ def write_trees(root: Path) -> None:
 def evaluate(model: Path, out: Path) -> dict[str, Any]:
     """Both runs, and every task's number beside its control's and its floor."""
     began = time.monotonic()
+    require_floors()
     write_trees(out / "data")
     signal = Bench(model, out / "data", PROMPTS)
     control = Bench(model, out / "data", PROMPTS, shuffled=True)
     entries = run_bench(signal, out / "signal", note=PHANTOM)
     controls = {entry["task"]: entry for entry in run_bench(control, out / "control", note=PHANTOM)}
+    if lacking := failed([*entries, *controls.values()]):
+        raise ValueError(
+            f"{len(set(lacking))} tasks have no number and no judgement: {', '.join(dict.fromkeys(lacking))}; "
+            f"{out}/signal/results.json and {out}/control/results.json say why, and the same command goes on"
+        )
     rows = [judged(entry, controls[entry["task"]]) for entry in entries]
     results = {
         "note": PHANTOM,
@@ -84,23 +93,48 @@ def evaluate(model: Path, out: Path) -> dict[str, Any]:
     return results
 
 
+def require_floors() -> None:
+    """Every task of the paper has a floor; ValueError names one that has none."""
+    lacking = [name for name, task in TASKS.items() if task.of_the_paper and name not in FLOORS]
+    if lacking:
+        raise ValueError(
+            f"{lacking[0]} is of_the_paper and has no floor; write what a working method surely reaches on phantoms "
+            "into FLOORS of eval/bench/phantom.py, or leave of_the_paper away"
+        )
+
+
 def judged(entry: Mapping[str, Any], control: Mapping[str, Any]) -> dict[str, Any]:
     """One line of the results: does the method find what was planted, and nothing where nothing is?"""
     floor, lower = FLOORS[entry["task"]], TASKS[entry["task"]].lower_is_better
-    low, high = interval_of_all(control)
+    low, high = interval_of_all(control) or (None, None)
     kept = ("task", "title", "data_set", "metric", "value", "low", "high", "n", "patients", "chance", "seconds")
     return {
         **{key: entry[key] for key in kept},
+        **{key: entry[key] for key in ("kind", "no_interval", "few_patients", "below_chance") if key in entry},
+        "labels": labels_counted(entry),
         "floor": floor,
         "reaches_floor": entry["value"] <= floor if lower else entry["value"] >= floor,
-        "control": {key: control[key] for key in ("value", "low", "high", "chance")}
-        | {"low_of_all": low, "high_of_all": high},
-        "control_covers_chance": low <= control["chance"] <= high,
+        "control": {key: control[key] for key in CONTROL if key in control} | {"low_of_all": low, "high_of_all": high},
+        "control_covers_chance": low is not None and high is not None and low <= control["chance"] <= high,
     }
 
 
-def interval_of_all(control: Mapping[str, Any]) -> tuple[float, float]:
-    """Wide enough that where there is nothing to find, all the controls cover chance 95 times in 100 (Bonferroni)."""
+def labels_counted(entry: Mapping[str, Any]) -> list[int] | None:
+    """How many of a task's labels have enough images to be in its mean, and how many it has; None without labels."""
+    asked = QUESTIONS.get(entry["task"].removeprefix("zero-shot-").removeprefix("probe-"))
+    rows = [row for row in entry.get("classes", []) if "in_mean" in row]
+    if not rows:
+        return None
+    return [sum(row["in_mean"] for row in rows), max(len(rows), len(asked.labels) if asked else 0)]
+
+
+def interval_of_all(control: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Wide enough that where there is nothing to find, all the controls cover chance 95 times in 100 (Bonferroni).
+
+    None where the control has no interval at all.
+    """
+    if control["low"] is None:
+        return None
     drawn, without_each = (np.array(control[key], float) for key in ("draws", "without_each"))
     return bca_interval(control["value"], drawn, without_each, control["patients"], 1 - (1 - LEVEL) / len(FLOORS))
 

@@ -28,7 +28,7 @@ def task_plot(runs: Sequence[Mapping[str, Any]], paper: Mapping[str, Mapping[str
             axes.axvline(first["chance"], color="#999999", linewidth=0.8, linestyle=":")
             if first["metric"].startswith(("macro AUC", "AUC", "Dice", "accuracy", "mean Dice")):
                 axes.set_xlim(0, 1)
-            else:
+            elif not first["metric"].startswith("difference"):
                 axes.set_xlim(left=0)
         if name in paper:
             axes.plot(paper[name]["PedCLIP"], 0.6, "D", color="#222222", markersize=4, clip_on=False)

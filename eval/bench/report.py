@@ -1,6 +1,5 @@
 """One page about one run or several: every task with its interval, chance and the paper's number beside it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,13 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ..intervals import bca_interval
+from ..intervals import NO_SPREAD, bca_interval
+from ..leakage import leak_mark
 from ..page import listing, page, table, text
 from ..tasks import shown
 from .by_group import NOTE
 from .maps import MAPS
+from .stored import RESULTS, read_json, stored_answers
 
 PAPER = Path(__file__).parent / "paper.yaml"
 PHANTOM = (
@@ -24,19 +25,21 @@ PHANTOM = (
 def open_run(folder: Path | str) -> dict[str, Any]:
     """A run as `pedclip bench` left it: {"name", "note", "entries": {task: entry with its draws}, "maps"}."""
     folder = Path(folder)
-    if not (folder / "results.json").is_file():
+    if not (folder / RESULTS).is_file():
         raise FileNotFoundError(f"{folder} is no run of `pedclip bench`: it has no results.json")
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = read_json(folder / RESULTS)
+    stored = stored_answers(folder)
     entries = {}
     for entry in results["tasks"]:
-        whole = folder / "tasks" / f"{entry['task']}.json"
-        entries[entry["task"]] = json.loads(whole.read_text(encoding="utf-8")) if whole.is_file() else entry
+        whole = stored.get(entry["task"], {})
+        same = "value" in entry and whole.get("data_hash") == entry.get("data_hash")
+        entries[entry["task"]] = whole if same else entry
     maps = folder / MAPS
     return {
         "name": results.get("name") or folder.name,
         "note": results.get("note"),
         "entries": entries,
-        "maps": json.loads(maps.read_text(encoding="utf-8")) if maps.is_file() else [],
+        "maps": read_json(maps) if maps.is_file() else [],
     }
 
 
@@ -48,10 +51,11 @@ def difference(entry: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, 
         return None
     drawn, without_each = (np.array(entry[key], float) - np.array(other[key], float) for key in kept)
     value = entry["value"] - other["value"]
-    if np.isnan(drawn).all():
-        return {"value": value, "low": None, "high": None}
-    low, high = bca_interval(value, drawn, without_each, entry["patients"])
-    return {"value": value, "low": low, "high": high}
+    why = entry.get("no_interval") or other.get("no_interval")
+    found = None if why else bca_interval(value, drawn, without_each, entry["patients"])
+    if found is None:
+        return {"value": value, "low": None, "high": None, "no_interval": why or NO_SPREAD}
+    return {"value": value, "low": found[0], "high": found[1]}
 
 
 def markdown(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -99,8 +103,15 @@ def _paper_lines() -> list[str]:
 
 def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     grouped = any(entry.get("subgroups") for run in runs for entry in run["entries"].values())
+    leaks = [
+        f"{run['name']}, {entry['task']}: LEAK, this number is no test of the model: {entry['leaks']['says']}."
+        for run in runs
+        for entry in run["entries"].values()
+        if entry.get("leaks", {}).get("found")
+    ]
     return [
         "Not a medical device.",
+        *leaks,
         *([NOTE] if grouped else []),
         *dict.fromkeys(run["note"] for run in runs if run.get("note")),
     ]
@@ -116,6 +127,7 @@ def _tables(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str], lis
         found.append(_subgroups(run))
         found.append(_calibration(run))
         found.append(_paraphrases(run))
+        found.append(_before_after(run))
     return [one for one in found if one[2]]
 
 
@@ -159,7 +171,9 @@ def _cell(entry: Mapping[str, Any] | None) -> str:
         return "not run"
     if "status" in entry:
         return entry["status"]
-    return shown(entry) + (" below chance" if entry.get("below_chance") else "")
+    few = entry.get("few_patients") or []
+    said = shown(entry) + (f"; few patients: {', '.join(few)}" if few and entry["low"] is not None else "")
+    return said + leak_mark(entry)
 
 
 def _differences(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
@@ -171,24 +185,16 @@ def _differences(runs: Sequence[Mapping[str, Any]], names: Sequence[str]):
         for other in others:
             pair = (first["entries"].get(name), other["entries"].get(name))
             found = difference(*pair) if all(one and "value" in one for one in pair) else None
-            cells.append(_signed(found) if found else "-")
+            cells.append(shown(found, "+") if found else "-")
         lines.append([name, *cells])
     return "Differences on the same patients, drawn together", header, lines
-
-
-def _signed(found: Mapping[str, Any]) -> str:
-    if found["low"] is None:
-        return f"{found['value']:+.3f} (no interval)"
-    return f"{found['value']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
 
 
 def _labels(run: Mapping[str, Any]):
     lines = []
     for entry in run["entries"].values():
         for row in entry.get("classes", []):
-            value = (
-                shown(row) if row.get("low") is not None else f"{row['value']:.3f}" if "value" in row else "too few"
-            )
+            value = shown(row) if "value" in row else "too few"
             left_out = "" if row.get("in_mean", True) else "not in the mean"
             lines.append([entry["task"], row["class"], value, str(row.get("n", "-")), left_out])
     return f"By label: {run['name']}", ["task", "label", "value", "images with it", ""], lines
@@ -205,9 +211,12 @@ def _subgroups(run: Mapping[str, Any]):
                     [entry["task"], kind, row["group"], value, f"{row['n']} images, {row['patients']} patients"]
                 )
             if found["unknown"]:
-                lines.append([entry["task"], kind, "not told", "-", f"{found['unknown']} images"])
+                odd = f", {found['implausible']} with an implausible age" if found.get("implausible") else ""
+                lines.append([entry["task"], kind, "not told", "-", f"{found['unknown']} images{odd}"])
             if gap := found["gap"]:
-                lines.append([entry["task"], kind, f"gap: {gap['best']} to {gap['worst']}", _signed(gap), gap["note"]])
+                lines.append(
+                    [entry["task"], kind, f"gap: {gap['best']} to {gap['worst']}", shown(gap, "+"), gap["note"]]
+                )
     return f"By subgroup: {run['name']}", ["task", "by", "subgroup", "value", "of"], lines
 
 
@@ -237,3 +246,13 @@ def _paraphrases(run: Mapping[str, Any]):
             )
     header = ["task", "ensemble", "templates alone", "standard deviation", "templates"]
     return f"How far a value moves with the wording: {run['name']}", header, lines
+
+
+def _before_after(run: Mapping[str, Any]):
+    lines = []
+    for entry in run["entries"].values():
+        if "before" in entry:
+            of_both = [shown(entry[name]) for name in ("before", "after")]
+            lines.append([entry["task"], *of_both, shown(entry, "+"), str(entry["n"])])
+    header = ["task", "mean Dice before", "after", "before less after, same patients", "images"]
+    return f"Features before and after the last experts: {run['name']}", header, lines

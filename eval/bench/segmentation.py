@@ -20,10 +20,21 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ...processing.data.dataset import PairCollator, PairDataset
-from ..statistics import Estimate, estimate, paired_difference, share_metric
+from ..finite import require_finite
+from ..statistics import estimate, paired_difference, share_metric
 from .asked import Answer, Asked
 from .decoders import DECODERS, Decoder, mask_loss, scaled_widths
-from .masks import CLASSES, LEVELS, constant_mask, dice, draw_masks, frontal_with_masks, image_dice, is_right
+from .masks import (
+    CLASSES,
+    LEVELS,
+    constant_mask,
+    dice,
+    dice_of_pairs,
+    draw_masks,
+    frontal_with_masks,
+    image_dice,
+    is_right,
+)
 
 FEATURES = {
     "before": "the residual stream as the last layer with experts has it after its attention and before its experts, "
@@ -93,6 +104,16 @@ class Wrists:
     truth: np.ndarray  # (N, C, S, S)
 
 
+@dataclass(frozen=True)
+class Chance:
+    """What a decoder has to be better than."""
+
+    by_image: np.ndarray  # (N,) mean Dice
+    by_class: np.ndarray  # (N, C)
+    name: str  # of its column among the predictions
+    says: str
+
+
 def segmentation(
     asked: Asked,
     decoder: str = "setr",
@@ -117,7 +138,8 @@ def segmentation(
     copy of the image tower learn too; its dropout and its stem's statistics stay as in evaluation. Masks are drawn,
     learned and compared at `side` x `side` pixels; None is the side of the model's input. A decoder's output is 16
     times as fine as the patches' grid, and is resized to `side` where that differs. Chance is the best mask that
-    ignores the image. The same seed gives the same numbers on the same machine.
+    ignores the image; in the control, its own predictions against other images' masks. The same seed gives the same
+    numbers on the same machine.
 
     Raises:
         ValueError: an unknown decoder or features, a setting out of range, or a split without frontal masks.
@@ -153,20 +175,20 @@ def segmentation(
         )
     test = splits["test"]
     levels = learner.levels_on(splits["validation"])
-    scores = dice(learner.predict(test, levels), test.truth)  # (N, C)
-    constant = constant_mask(splits["train"].truth)
-    constant_scores = dice(np.broadcast_to(constant, test.truth.shape), test.truth)
-    metric, by_chance = share_metric(image_dice(scores)), share_metric(image_dice(constant_scores))
+    predicted = learner.predict(test, levels)
+    scores = dice(predicted, test.truth)  # (N, C)
+    chance = _by_chance(asked, predicted, test, splits["train"].truth)
+    metric, by_chance = share_metric(image_dice(scores)), share_metric(chance.by_image)
     drawing = {"resamples": asked.resamples, "seed": asked.seed}
     result = {
         "asks": "where each of 17 bones lies on a frontal wrist",
         "kind": f"segmentation, {'tuned tower' if tuned else 'frozen patches'} {features} the last experts, {decoder}",
         "metric": "mean Dice",
         **estimate(metric, test.patients, **drawing).to_dict(),
-        "chance": float(image_dice(constant_scores).mean()),
-        "chance_is": "the best mask that does not look at the image",
+        "chance": float(chance.by_image.mean()),
+        "chance_is": chance.says,
         "above_chance": paired_difference(metric, by_chance, test.patients, **drawing).to_dict(),
-        "classes": _class_rows(scores, constant_scores, splits["train"].truth, test.patients, drawing),
+        "classes": _class_rows(scores, chance.by_class, splits["train"].truth, test.patients, drawing),
         "images_used": {name: len(wrists.places) for name, wrists in splits.items()},
         "settings": {
             "decoder": decoder,
@@ -189,17 +211,33 @@ def segmentation(
         },
         "seconds": time.perf_counter() - began,
     }
-    predictions = {"dice": image_dice(scores).tolist(), "constant_mask": image_dice(constant_scores).tolist()}
+    predictions = {"dice": image_dice(scores).tolist(), chance.name: chance.by_image.tolist()}
     for place, name in enumerate(CLASSES):
         predictions[f"dice of {name}"] = [None if np.isnan(one) else float(one) for one in scores[:, place]]
     return Answer(result, predictions, metric, test.patients, test.places)
 
 
-def before_against_after(asked: Asked, decoder: str = "setr", **settings: Any) -> tuple[Answer, Answer, Estimate]:
-    """Both kinds of features with one decoder, and how much better "before" does on the same patients."""
-    before, after = (segmentation(asked, decoder, features, **settings) for features in ("before", "after"))
-    difference = paired_difference(before.metric, after.metric, before.patients, asked.resamples, asked.seed)
-    return before, after, difference
+def _by_chance(asked: Asked, predicted: np.ndarray, test: Wrists, train: np.ndarray) -> Chance:
+    """What is reached by looking at no image, or in the control by masks that belong to other images.
+
+    A decoder that learned from masks dealt out at random does worse than the best constant mask, so that would be no
+    null for the control. Its own predictions against masks dealt out anew are: the mean over every way to deal is the
+    mean over all pairs of a prediction and an image's masks.
+    """
+    if asked.shuffled:
+        pairs = dice_of_pairs(predicted, test.truth)  # (N, N, C)
+        known = test.truth.any((0, 2, 3))
+        by_class = np.full((len(pairs), pairs.shape[2]), np.nan)
+        by_class[:, known] = np.nanmean(pairs[:, :, known], axis=1)
+        return Chance(
+            np.nanmean(pairs, axis=2).mean(1),
+            by_class,
+            "permuted_masks",
+            "the control's own predictions against the masks of all test images, over every way to deal them out",
+        )
+    constant = dice(np.broadcast_to(constant_mask(train), test.truth.shape), test.truth)
+    says = "the best mask that does not look at the image"
+    return Chance(image_dice(constant), constant, "constant_mask", says)
 
 
 class Learner:
@@ -281,7 +319,8 @@ class Learner:
         """(N, C, S, S): how likely each pixel is to be of a class."""
         self.decoder.eval()
         rows = torch.arange(len(wrists.places)).split(AT_ONCE)
-        return torch.cat([self.logits(wrists, part).sigmoid().cpu() for part in rows]).numpy()
+        shares = torch.cat([self.logits(wrists, part).sigmoid().cpu() for part in rows]).numpy()
+        return require_finite(shares, "likelihoods of bones")
 
     def levels_on(self, wrists: Wrists) -> np.ndarray:
         """(C,): for each class the level with the best mean Dice on these images, a half where none has it.
@@ -311,7 +350,7 @@ def read_wrists(asked: Asked, split: str, side: int, mirror_right: bool) -> Wris
 
 
 def _class_rows(
-    scores: np.ndarray, constant: np.ndarray, train: np.ndarray, patients: list[str], drawing: dict[str, int]
+    scores: np.ndarray, chance: np.ndarray, train: np.ndarray, patients: list[str], drawing: dict[str, int]
 ) -> list[dict[str, Any]]:
     rows = []
     for place, name in enumerate(CLASSES):
@@ -320,6 +359,6 @@ def _class_rows(
         if len(there):
             of_class = [patients[one] for one in there]
             row |= estimate(share_metric(scores[there, place]), of_class, **drawing).to_dict()
-            row["chance"] = float(constant[there, place].mean())
+            row["chance"] = float(chance[there, place].mean())
         rows.append(row)
     return rows

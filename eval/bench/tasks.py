@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .asked import Answer, Asked
+from .before_after import before_less_after
 from .bone_age import bone_age, tuned_bone_age
 from .concepts import concept_alignment, concept_directions
 from .finetune import finetune
@@ -109,6 +110,12 @@ TASKS = {
             for decoder in ("setr", "unet")
             for features in ("before", "after")
             if (decoder, features) != ("setr", "after")
+        ),
+        BenchTask(
+            "segmentation-before-less-after",
+            "Bones of the wrist, features before less after the last experts",
+            "grazpedwri-dx",
+            lambda asked, prompts: before_less_after(asked),
         ),
         BenchTask(
             "segmentation-tuned", "Bones of the wrist, tower tuned", "grazpedwri-dx", _outlines("setr", "after", True)

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from ...configuration.data import DataConfig
 from ...processing.data.dataset import PairCollator, PairDataset
+from ..finite import require_finite
 from .asked import Asked
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -142,7 +143,7 @@ def _trained(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / batches, (total - step) / max(total - batches, 1))
     )
-    by_epoch = [score(inputs["validation"].outputs(tower))]
+    by_epoch = [score(require_finite(inputs["validation"].outputs(tower), "outputs before fine-tuning"))]
     best, kept = 0, copy.deepcopy(tower.state_dict())
     order = torch.Generator().manual_seed(seed)
     with tqdm(total=total, unit="batch", desc="fine-tuning", leave=False) as bar:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ..classification import Classification, enough
+from ..classification import Classification, enough, few_patients
 from ..prompt_classification import SEEN, UNKNOWN, ZERO_SHOT, logits_of, prompt_classification
 from ..prompts import Question, Selection
 from ..statistics import among, below_chance, estimate, mean_of
@@ -19,6 +19,7 @@ from .label_auc import sigmoid
 
 PROMPTS = Path(__file__).parent / "prompts.yaml"
 FIELDS = {"asks", "min_images", "prompts"}
+INTERVAL = ("value", "low", "high", "no_interval", "below_chance", "interval_below_chance")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def zero_shot(asked: Asked, entry: str, prompts: Path = PROMPTS) -> Answer:
         **found.to_dict(),
         "chance": 0.5,
         **below_chance(found),
+        "few_patients": few_patients(rows),
         "classes": rows,
         "paraphrases": _paraphrases(asked, asking, answers),
         "prompts_file": prompts.name,
@@ -139,8 +141,8 @@ def _rows_of(result: Mapping[str, Any], name: str, several: bool) -> list[dict[s
     positive, negative = result["classes"]
     return [
         {
-            **{key: positive[key] for key in ("n", "patients", "in_mean", "seen_in_training")},
-            **{key: result[key] for key in ("value", "low", "high", "below_chance", "interval_below_chance")},
+            **{key: positive[key] for key in ("n", "patients", "patients_without", "in_mean", "seen_in_training")},
+            **{key: result[key] for key in INTERVAL if key in result},
             "class": name,
             "prompts": positive["prompts"],
             "against": negative["prompts"],

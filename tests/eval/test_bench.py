@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import shutil
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -13,19 +14,21 @@ from sklearn.metrics import roc_auc_score
 
 from pedclip.card_results import model_index, rows_of
 from pedclip.cli import main
-from pedclip.eval.bench import running
+from pedclip.eval.bench import running, tasks
 from pedclip.eval.bench.asked import Answer
 from pedclip.eval.bench.by_group import by_group
 from pedclip.eval.bench.maps import maps_of
+from pedclip.eval.bench.phantom import FLOORS, judged, require_floors
 from pedclip.eval.bench.phantom import PROMPTS as PHANTOM_PROMPTS
-from pedclip.eval.bench.phantom import judged
 from pedclip.eval.bench.report import difference, html, markdown, open_run
 from pedclip.eval.bench.running import NOT_AVAILABLE, Bench, run_bench, shuffled
 from pedclip.eval.bench.tasks import TASKS
 from pedclip.eval.bench.zero_shot import PROMPTS, askings, zero_shot
 from pedclip.eval.calibration import calibration
 from pedclip.eval.embeddings import load_model
+from pedclip.eval.prompt_classification import SEEN, ZERO_SHOT
 from pedclip.eval.statistics import auc_metric, estimate, paired_difference
+from pedclip.eval.training_manifest import MANIFEST, write_manifest
 from pedclip.processing.data.sample import Sample
 from pedclip.processing.phantom.official import write_official
 
@@ -173,6 +176,126 @@ def test_a_run_goes_on_and_refuses_other_settings(run, bench, monkeypatch):
         run_bench(dataclasses.replace(bench, seed=1), out, [CHD])
 
 
+@pytest.fixture
+def again(run, bench, tmp_path):
+    """A copy of the finished run, a changeable copy of its data, and what was asked of it anew."""
+    shutil.copytree(run[0], tmp_path / "first")
+    shutil.copytree(bench.data_root, tmp_path / "data")
+    here = dataclasses.replace(bench, data_root=tmp_path / "data")
+    return tmp_path / "first", here
+
+
+def test_an_answer_is_used_again_only_for_the_same_images(again, run, monkeypatch):
+    out, bench = again
+    samples = running.official_reader("arthritis").read(bench.data_root / "arthritis").samples
+    train = next(one for one in samples if one.split == "train")
+    table = bench.data_root / "arthritis" / "arthritis.csv"
+    rows = table.read_text().splitlines()
+    place = next(number for number, row in enumerate(rows) if train.path.name in row)
+    rows[place] = rows[place][:-1] + str(1 - int(rows[place][-1]))  # the last concept
+    table.write_text("\n".join(rows) + "\n")
+    loaded = []
+    monkeypatch.setattr(running, "load_model", lambda folder: loaded.append(folder) or load_model(folder))
+    entries = run_bench(bench, out, [CHD, ARTHRITIS])
+    assert loaded and entries[0] == run[1][0]  # the other data set's answer stays
+    assert entries[1]["data_hashes"] != run[1][1]["data_hashes"]
+    assert entries[1]["data_hash"] == run[1][1]["data_hash"]  # a training image alone was changed
+
+
+def test_other_prompts_of_the_same_name_are_another_run(again, bench, tmp_path):
+    out, here = again
+    (tmp_path / "other").mkdir()
+    prompts = tmp_path / "other" / bench.prompts.name
+    prompts.write_text(bench.prompts.read_text() + "\n# reworded\n")
+    with pytest.raises(ValueError, match=r"another run \(prompts_sha256 differ\)"):
+        run_bench(dataclasses.replace(here, prompts=prompts), out, [CHD])
+
+
+def test_what_failed_is_asked_again_and_one_bad_tree_ends_no_run(bench, data_root, tmp_path, capsys):
+    root = tmp_path / "data"
+    shutil.copytree(data_root, root)
+    table = root / "arthritis" / "arthritis.csv"
+    whole = table.read_text()
+    header, *rows = whole.splitlines()
+    table.write_text("\n".join([f"{header},split", *(f"{row},train" for row in rows)]) + "\n")
+    here = dataclasses.replace(bench, data_root=root)
+    entries = run_bench(here, tmp_path / "out", [ARTHRITIS, CHD])
+    by_task = {entry["task"]: entry for entry in entries}
+    assert "no images in split validation" in by_task[ARTHRITIS]["status"] and "value" in by_task[CHD]
+    assert running.failed(entries) == [ARTHRITIS]
+    command = ["bench", str(bench.model), "--data-root", str(root), "--out", str(tmp_path / "cli")]
+    command += ["--resamples", "100", "--tasks", ARTHRITIS, CHD]
+    assert main(command) == 1
+    assert "1 of 2 tasks were not answered" in capsys.readouterr().out
+    table.write_text(whole)
+    entries = run_bench(here, tmp_path / "out", [ARTHRITIS, CHD])
+    assert all("value" in entry for entry in entries)
+
+
+def test_a_second_call_keeps_what_an_earlier_one_answered(again):
+    out, bench = again
+    run_bench(bench, out, ["probe-arthritis"])
+    tasks = [entry["task"] for entry in json.loads((out / "results.json").read_text())["tasks"]]
+    assert tasks == [CHD, ARTHRITIS, "zero-shot-grazpedwri-dx", "probe-arthritis"]
+    assert len(json.loads((out / "maps.json").read_text())) == 2
+    assert open_run(out)["entries"].keys() == set(tasks)
+
+
+def test_a_file_that_was_cut_off_is_named(again):
+    out, bench = again
+    file = out / "tasks" / f"{CHD}.json"
+    file.write_text(file.read_text()[:300])
+    for call in (lambda: run_bench(bench, out, [ARTHRITIS]), lambda: open_run(out)):
+        with pytest.raises(ValueError, match=f"{CHD}.json is no whole JSON .*remove it and run"):
+            call()
+
+
+def test_a_failing_map_is_a_warning_after_the_results(bench, tmp_path, monkeypatch):
+    def fails(*given):
+        assert (tmp_path / "out" / "results.json").is_file()
+        raise RuntimeError("no gradient")
+
+    monkeypatch.setattr(running, "maps_of", fails)
+    said = []
+    run_bench(bench, tmp_path / "out", [ARTHRITIS], say=said.append)
+    assert said[-1] == "  no relevance maps, and the results are whole: no gradient"
+    assert not (tmp_path / "out" / "maps.json").exists()
+
+
+def test_an_allowed_leak_is_marked_and_no_result_of_a_card(bench, model, data_root, tmp_path):
+    hub = tmp_path / "run" / "hub"
+    shutil.copytree(model, hub)
+    samples = running.official_reader("arthritis").read(data_root / "arthritis").samples
+    write_manifest(
+        hub.parent / MANIFEST, {"train": [one for one in samples if one.split == "test"][:3]}, ["arthritis"]
+    )
+    here, out = dataclasses.replace(bench, model=hub), tmp_path / "out"
+    (refused,) = run_bench(here, out, [ARTHRITIS])
+    assert refused["status"].startswith("not answered: 3 of") and "--allow-leaks" in refused["status"]
+    (allowed,) = run_bench(dataclasses.replace(here, allow_leaks=True), out, [ARTHRITIS])
+    assert "LEAK" in running.line_of(allowed)
+    for page in (markdown([open_run(out)]), html([open_run(out)])):
+        assert "LEAK: the model was trained on this" in page and "is no test of the model: 3 of" in page
+    with pytest.raises(ValueError, match=f"{ARTHRITIS} was measured on what the model was trained on"):
+        rows_of(json.loads((out / "results.json").read_text()))
+    (again,) = run_bench(here, out, [ARTHRITIS])  # without the flag it refuses as the first call did
+    assert again["status"] == refused["status"]
+    assert "LEAK" not in markdown([open_run(out)])
+
+
+def test_unknown_leaks_are_said_on_the_line_and_on_the_page(run):
+    out, entries = run
+    assert entries[1]["leaks"]["found"] is None
+    assert "leaks: unknown" in running.line_of(entries[1]) and "leaks: unknown" in markdown([open_run(out)])
+
+
+def test_a_task_of_the_paper_without_a_floor_is_named(monkeypatch):
+    require_floors()
+    monkeypatch.delitem(FLOORS, "concepts")
+    with pytest.raises(ValueError, match=r"concepts is of_the_paper and has no floor; .*FLOORS"):
+        require_floors()
+
+
 def test_nothing_that_is_written_names_a_patient_or_a_file(run, data_root):
     out, _ = run
     written = "".join(file.read_text() for file in out.rglob("*.json")) + html([open_run(out)])
@@ -211,7 +334,10 @@ def test_two_runs_are_compared_on_the_same_resamples(run, bench, tmp_path):
     assert found["value"] == pytest.approx(pair[0]["value"] - pair[1]["value"])
     apart = np.hypot(*(one["high"] - one["low"] for one in pair))
     assert 0 < found["high"] - found["low"] < 1.2 * apart  # drawn together: mostly narrower than apart
-    assert difference(pair[0], pair[0]) == {"value": 0, "low": 0, "high": 0}
+    alike = {"value": 0, "low": None, "high": None, "no_interval": "the resamples do not differ"}
+    assert difference(pair[0], pair[0]) == alike
+    rare = {**pair[1], "low": None, "high": None, "no_interval": "4 patients on one side"}
+    assert difference(pair[0], rare)["low"] is None
     assert difference({**pair[0], "without_each": None}, pair[1]) is None
     assert difference(pair[0], {**pair[1], "data_hash": "other images"}) is None
     assert "first minus other" in markdown([first, other])
@@ -280,8 +406,32 @@ def test_bench11_judges_floors_and_controls():
         assert row["control"]["low_of_all"] < row["control"]["low"]  # eleven are looked at
         return row["reaches_floor"], row["control_covers_chance"]
 
+    two = [{"class": "a", "in_mean": True}, {"class": "b", "in_mean": False}]
+    row = judged(
+        {**entry("zero-shot-vindr-pcxr", 0.9, 0.02), "classes": two}, entry("zero-shot-vindr-pcxr", 0.5, 0.02)
+    )
+    assert row["labels"] == [1, 14]  # the prompts ask about fewer than the data set has
+    none = {**entry("zero-shot-arthritis", 0.5, 0.02), "low": None, "high": None}
+    assert not judged(entry("zero-shot-arthritis", 0.9, 0.02), none)["control_covers_chance"]
     assert judge("zero-shot-arthritis", 0.9, 0.51) == (True, True)
     assert judge("zero-shot-arthritis", 0.55, 0.45) == (False, True)  # 2.5 spreads off: one of eleven may be
     assert judge("zero-shot-arthritis", 0.9, 0.6) == (True, False)
     assert judge("bone-age", 0.4, 0.5) == (True, True)  # less error is better
     assert judge("bone-age", 60.0, 0.5)[0] is False
+
+
+def test_the_row_that_contributing_shows_is_a_task(again, monkeypatch):
+    out, bench = again
+    page = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = page.split("<!-- snippet: task -->", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
+    row = eval(textwrap.dedent(code), vars(tasks))
+    monkeypatch.setitem(TASKS, row.name, row)
+    (entry,) = run_bench(bench, out, [row.name])
+    assert entry["title"] == row.title and entry["share"] == 0.5 and "value" in entry
+
+
+def test_findings_that_the_demo_learned_are_no_zero_shot(bench, data_root):
+    labels = {"findings": ["atrial septal defect", "soft tissue swelling"], "body_part": [], "captions": 9}
+    for given, kind in ((labels, SEEN), ({**labels, "findings": ["fracture"]}, ZERO_SHOT)):
+        asked = running.ask(bench, dataclasses.replace(load_model(bench.model), training_labels=given), "arthritis")
+        assert zero_shot(asked, "arthritis", PHANTOM_PROMPTS).result["kind"] == kind

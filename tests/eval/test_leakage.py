@@ -11,6 +11,7 @@ from PIL import Image
 
 from pedclip.cli import main
 from pedclip.configuration.data import DataConfig
+from pedclip.eval import training_manifest
 from pedclip.eval.image_hash import BITS, MOST_BROAD, MOST_FINE, directions, local_contrast, nearest, picture_bits
 from pedclip.eval.leakage import LeakError, ancestry, check_leakage, leaks_of, shared_lineage
 from pedclip.eval.tasks import run_task
@@ -182,8 +183,52 @@ def test_a_file_that_is_no_manifest_is_one_error(tmp_path):
     with pytest.raises(ValueError, match="is no training manifest"):
         read_manifest(tmp_path / MANIFEST)
     np.savez(tmp_path / MANIFEST, about=np.array(json.dumps({"version": 99})))
-    with pytest.raises(ValueError, match="version 99, and 1 is read here"):
+    with pytest.raises(ValueError, match="version 99, and 1 and 2 are read here"):
         read_manifest(tmp_path / MANIFEST)
+
+
+@pytest.mark.parametrize("spelled", [str.upper, lambda one: f" {one}\t", lambda one: one.replace("-", " - ")])
+def test_ids_that_differ_in_case_or_blanks_are_one_patient(split, tmp_path, spelled):
+    train = [replace(split[0][0], patient_id="A-17 x")]
+    known = write_manifest(tmp_path / MANIFEST, {"train": train})
+    other = replace(split[1][0], patient_id=spelled("a-17  x"))
+    assert check_leakage(known, [other]).seen_patients == int("- " not in other.patient_id)
+
+
+def test_an_older_manifest_is_read_with_ids_as_they_are_spelled(split, tmp_path, monkeypatch):
+    film = replace(split[0][0], patient_id="A-17")
+    monkeypatch.setattr(training_manifest, "VERSION", 1)
+    monkeypatch.setattr(training_manifest, "plain_id", str)
+    write_manifest(tmp_path / MANIFEST, {"train": [film]})
+    monkeypatch.undo()
+    assert read_manifest(tmp_path / MANIFEST).version == 1
+    other = split[1][0]
+    assert check_leakage(tmp_path / MANIFEST, [replace(other, patient_id="A-17")]).seen_patients == 1
+    assert check_leakage(tmp_path / MANIFEST, [replace(other, patient_id="a-17")]).seen_patients == 0
+
+
+@pytest.mark.parametrize("file", ["training_labels.json", "README.md"])
+def test_a_copied_folder_is_asked_by_the_names_of_its_data_sets(split, tmp_path, file):
+    content = {
+        "training_labels.json": json.dumps({"data_sets": ["nih-chestxray14"]}),
+        "README.md": "---\ndatasets:\n- nih-chestxray14\n---\n# A model\n",
+    }
+    (tmp_path / file).write_text(content[file])
+    with pytest.raises(LeakError, match="rsna-pneumonia and nih-chestxray14, which the model was trained on, share"):
+        leaks_of(tmp_path, split[1], ["rsna-pneumonia"])
+    allowed = leaks_of(tmp_path, split[1], ["rsna-pneumonia"], allow=True)
+    assert allowed["found"] and allowed["allowed"] and allowed["trained_on"] == ["nih-chestxray14"]
+    apart = leaks_of(tmp_path, split[1], ["rsna-boneage"])
+    assert apart["found"] is None and "by name its data sets share nothing" in apart["says"]
+    own = leaks_of(tmp_path, split[1], ["NIH ChestX-ray14"])
+    assert own["found"] is None and "nobody knows on which images" in own["says"]
+
+
+def test_what_is_known_of_leaks_stands_on_the_line(tested, collection, tmp_path, capsys):
+    tested.model.save_pretrained(tmp_path / "model")
+    tested.processor.save_pretrained(tmp_path / "model")
+    assert main(["eval", "--model", str(tmp_path / "model"), "--task", "gate", "--data", str(collection)]) == 0
+    assert "leaks: unknown: no training manifest lies beside the model" in capsys.readouterr().out
 
 
 def test_ids_of_unrelated_data_sets_are_not_compared(split, manifest):

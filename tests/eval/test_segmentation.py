@@ -1,6 +1,7 @@
 """Masks as the model sees them, Dice as defined, features before and after the experts, decoders that learn."""
 
 import copy
+import itertools
 from dataclasses import replace
 from functools import partial
 
@@ -13,12 +14,14 @@ from torch import nn
 
 from pedclip.configuration.data import DataConfig
 from pedclip.eval.bench.asked import Asked
+from pedclip.eval.bench.before_after import before_against_after, before_less_after
 from pedclip.eval.bench.decoders import DECODERS, WIDTHS, mask_loss, scaled_widths
 from pedclip.eval.bench.masks import (
     CLASSES,
     LEVELS,
     constant_mask,
     dice,
+    dice_of_pairs,
     draw_masks,
     fit_mask,
     frontal_with_masks,
@@ -28,7 +31,6 @@ from pedclip.eval.bench.segmentation import (
     Learner,
     PatchFeatures,
     Wrists,
-    before_against_after,
     read_wrists,
     segmentation,
 )
@@ -251,8 +253,8 @@ def test_the_loss_equals_the_slow_way():
 def test_a_decoder_learns_more_than_the_best_constant_mask(asked, decoder):
     answer = segmentation(asked, decoder, "before", **LONGER)
     result = answer.result
-    assert result["low"] <= result["value"] <= result["high"] <= 1
-    assert result["above_chance"]["low"] > 0
+    assert result["low"] is None and result["no_interval"] == "6 patients" and result["value"] <= 1
+    assert result["above_chance"]["value"] > 0.05
     assert result["images_used"] == {"train": 24, "validation": 6, "test": 12}
     assert result["n"] == 12 and result["patients"] == 6 == len(set(answer.patients))
     assert result["value"] == pytest.approx(np.mean(answer.predictions["dice"]))
@@ -275,8 +277,25 @@ def test_shuffled_masks_teach_nothing(asked):
             replace(one, masks=samples[o].masks, row=samples[o].row) for one, o in zip(samples, order, strict=True)
         ]
         splits[name] = replace(images, samples=mixed)
-    result = segmentation(replace(asked, splits=splits), "unet", **LONGER).result
-    assert result["above_chance"]["low"] < 0.05
+    control = replace(asked, splits=splits, shuffled=True)
+    answer = segmentation(control, "unet", **LONGER)
+    assert answer.result["above_chance"]["value"] < 0.05
+    assert "every way to deal them out" in answer.result["chance_is"]
+    assert answer.result["chance"] == pytest.approx(np.mean(answer.predictions["permuted_masks"]))
+    assert abs(answer.result["value"] - answer.result["chance"]) < 0.08  # the constant mask lies higher than that
+    by_name = {row["class"]: row for row in answer.result["classes"]}
+    assert 0 < by_name["Radius"]["chance"] < 1
+
+
+def test_chance_of_a_control_is_the_mean_over_every_way_to_deal_its_masks_out():
+    random = np.random.default_rng(0)
+    predicted, truth = random.random((2, 4, 3, 5, 5)) < 0.4
+    truth[1, 2] = False  # an image without a class
+    pairs = dice_of_pairs(predicted, truth)
+    for one, two in itertools.product(range(4), range(4)):
+        np.testing.assert_allclose(pairs[one, two], dice(predicted[one : one + 1], truth[two : two + 1])[0])
+    every = [image_dice(dice(predicted, truth[list(order)])).mean() for order in itertools.permutations(range(4))]
+    assert np.nanmean(pairs, axis=2).mean() == pytest.approx(np.mean(every))
 
 
 @pytest.mark.parametrize("tuned", [False, True])
@@ -313,6 +332,12 @@ def test_before_and_after_are_compared_on_the_same_patients(asked):
     before, after, difference = before_against_after(asked, "setr", **QUICK)
     assert difference.value == pytest.approx(before.result["value"] - after.result["value"])
     assert before.result["settings"]["features"] == "before" and after.result["settings"]["features"] == "after"
+    answer = before_less_after(asked, "setr", **QUICK)
+    assert answer.result["value"] == difference.value and answer.result["chance"] == 0
+    assert answer.result["before"]["value"] == before.result["value"]
+    assert float(answer.metric(np.ones((1, 12)))[0]) == pytest.approx(difference.value)
+    apart = np.subtract(answer.predictions["dice before"], answer.predictions["dice after"])
+    assert apart.mean() == pytest.approx(difference.value)
 
 
 def test_another_side_is_scored_at_that_side(asked):

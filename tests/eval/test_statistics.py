@@ -213,7 +213,48 @@ def test_a_paired_difference_is_surer_than_two_intervals_suggest():
     assert difference.value == pytest.approx(apart[0].value - apart[1].value)
     assert difference.low > 0
     assert difference.high - difference.low < (apart[0].high - apart[0].low) + (apart[1].high - apart[1].low)
-    assert paired_difference(good, good, patients).to_dict()["high"] == 0.0
+    alike = paired_difference(good, good, patients).to_dict()
+    assert alike["value"] == 0 and alike["high"] is None and alike["no_interval"] == "the resamples do not differ"
+
+
+def test_an_interval_without_spread_is_none_but_for_the_exact_bound_at_0_and_1():
+    patients = [str(n // 2) for n in range(40)]
+    half = estimate(share_metric(np.arange(40) % 2), patients)  # every patient has one right and one wrong
+    assert (half.value, half.low, half.high) == (0.5, None, None)
+    assert half.no_interval == "the resamples do not differ"
+    assert estimate(mae_metric(np.zeros(40), np.full(40, 3.0)), patients).low is None
+    right = estimate(share_metric(np.ones(40)), patients)
+    assert right.high == 1 and right.low == pytest.approx(0.025 ** (1 / 20)) and right.no_interval is None
+    few = np.repeat([True, False], [3, 30])
+    perfect = estimate(auc_metric(few, few + 0.0), [str(n) for n in range(33)])
+    assert perfect.low == pytest.approx(0.025 ** (1 / 3))  # exact, however few
+
+
+def test_few_patients_in_all_have_no_interval_and_a_macro_names_its_rare_labels():
+    found = estimate(share_metric([0.2, 0.4, 0.5, 0.1] * 2), [str(n) for n in range(8)])
+    assert found.low is None and found.no_interval == "8 patients"
+    random = np.random.default_rng(0)
+    labels = ["a"] * 30 + ["b"] * 30 + ["c"] * 6
+    scored = classify(labels, ["a", "b", "c"], random.normal(size=(66, 3)), [str(n) for n in range(66)], resamples=99)
+    assert scored.result["few_patients"] == ["c"] and scored.result["low"] is not None
+    rows = {row["class"]: row for row in scored.result["classes"]}
+    assert rows["c"]["low"] is None and rows["c"]["no_interval"] == "6 patients on one side" and "value" in rows["c"]
+    assert rows["a"]["low"] is not None and (rows["c"]["patients"], rows["c"]["patients_without"]) == (6, 60)
+    two = classify(["a"] * 6 + ["b"] * 12, ["a", "b"], random.normal(size=(18, 2)), list("abcdefghijklmnopqr"))
+    assert two.result["low"] is None  # the headline is about one label
+
+
+def test_a_difference_of_two_scores_of_a_rare_label_has_no_interval():
+    labels = np.arange(50) < 5
+    metrics = [auc_metric(labels, np.random.default_rng(seed).normal(size=50)) for seed in (0, 1)]
+    found = paired_difference(*metrics, [str(n) for n in range(50)], 99)
+    assert found.low is None and found.no_interval == "5 patients on one side"
+    assert estimate(mean_of(metrics), [str(n) for n in range(50)], 99).low is None  # draws of the same label
+
+
+def test_a_negative_number_of_resamples_is_named():
+    with pytest.raises(ValueError, match="resamples is -5; 0 makes no interval"):
+        estimate(share_metric([0.0, 1.0]), ["a", "b"], -5)
 
 
 def test_the_macro_auc_is_the_mean_over_the_classes_with_enough_images():

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pedclip.eval.bench.asked import Answer
+from pedclip.eval.bench.by_group import by_group
 from pedclip.eval.statistics import auc_metric, estimate, mae_metric, share_metric
-from pedclip.eval.subgroups import groups_by, subgroups
+from pedclip.eval.subgroups import age_band, groups_by, implausible_ages, subgroups
+from pedclip.eval.tasks import shown
 from pedclip.processing.data.sample import Sample
 
 FEW = {"resamples": 200}
@@ -72,9 +75,9 @@ def test_the_gap_is_best_minus_worst_and_positive(lower_is_better):
 def test_a_patient_in_both_groups_is_drawn_once_for_both():
     """What a patient has in common cancels: each one's images differ by exactly one."""
     base = np.random.default_rng(2).normal(size=40) * 10
-    metric = mae_metric(np.zeros(80), 100 + np.concatenate([base, base + 1]))
+    metric = mae_metric(np.zeros(80), 100 + np.concatenate([base, base + 1 + np.linspace(-0.01, 0.01, 40)]))
     gap = subgroups(metric, ["before"] * 40 + ["after"] * 40, [str(n % 40) for n in range(80)], **FEW)["gap"]
-    assert gap["value"] == pytest.approx(1) and gap["high"] - gap["low"] < 1e-9
+    assert gap["value"] == pytest.approx(1) and 0 < gap["high"] - gap["low"] < 0.01
 
 
 def test_images_without_a_group_are_counted_and_in_none():
@@ -103,3 +106,25 @@ def test_wrong_lengths_and_settings_are_errors():
         subgroups(share_metric([1, 0]), ["a"], ["x", "y"])
     with pytest.raises(ValueError, match="fewest is 1"):
         subgroups(share_metric([1, 0]), ["a", "b"], ["x", "y"], fewest=1)
+
+
+def test_an_implausible_age_is_unknown_and_counted():
+    samples = [
+        Sample(Path("x"), "x", "wrist", f"p{number}", "test", age_months=months)
+        for number, months in enumerate([30.0, 1560.0, -2.0, None, 100.0, *[50.0] * 25, *[100.0] * 25])
+    ]
+    assert [age_band(one.age_months) for one in samples[:3]] == ["02 to under 06 years", None, None]
+    assert implausible_ages(samples) == 2
+    metric = auc_metric(np.arange(55) % 2 == 0, np.random.default_rng(0).normal(size=55))
+    answer = Answer({"metric": "AUC"}, {}, metric, [one.patient_id for one in samples])
+    found = by_group(answer, samples, False, 100, 0)["age"]
+    assert (found["unknown"], found["implausible"]) == (3, 2)
+
+
+def test_a_group_below_chance_says_so():
+    labels = np.arange(80) % 2 == 0
+    scores = np.where(np.arange(80) < 40, labels, ~labels) + np.random.default_rng(1).normal(size=80)
+    patients = [str(n) for n in range(80)]
+    found = subgroups(auc_metric(labels, scores), ["a"] * 40 + ["b"] * 40, patients, chance=0.5, resamples=100)
+    assert [row["below_chance"] for row in found["groups"]] == [False, True]
+    assert shown(found["groups"][1]).endswith("below chance")

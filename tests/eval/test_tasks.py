@@ -8,10 +8,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from pedclip.cli import main
 from pedclip.configuration.data import DataConfig
-from pedclip.eval.embeddings import load_model
+from pedclip.eval.embeddings import load_model, model_hash
 from pedclip.eval.gate import gate_accuracy
-from pedclip.eval.prompt_classification import SEEN, UNKNOWN, ZERO_SHOT, prompt_classification
+from pedclip.eval.prompt_classification import SEEN, UNKNOWN, ZERO_SHOT, _seen, prompt_classification
 from pedclip.eval.prompts import PROMPTS, questions
 from pedclip.eval.tasks import TASKS, data_hash, run_task, table
 from pedclip.eval.training import evaluate
@@ -191,3 +192,41 @@ def test_similarities_are_scaled_as_the_model_scales_them(tested):
     output = tested.model(**inputs)
     cosine = (output.image_embeds @ output.text_embeds.T).item()
     assert output.logits_per_image.item() == pytest.approx(tested.temperature_factor * cosine, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_result_has_predictions_and_hashes_and_no_identifier(name, tested, collection, tmp_path):
+    model_folder = tmp_path / "model"
+    tested.model.save_pretrained(model_folder)
+    tested.processor.save_pretrained(model_folder)
+    out = tmp_path / "result.json"
+    command = ["eval", "--model", str(model_folder), "--task", name, "--data", str(collection), "--out", str(out)]
+    assert main(command) == 0
+    result = json.loads(out.read_text())
+    assert result["model_hash"] == model_hash(model_folder) and len(result["data_hash"]) == 64
+    columns = result["predictions"]
+    assert len({len(column) for column in columns.values()}) == 1 and len(columns["patient"]) >= result["n"] > 0
+    written = out.read_text()
+    assert '"p1"' not in written and ".png" not in written and str(collection) not in written
+
+
+def test_predictions_give_the_value_again(tested, collection):
+    told = run_task("scoliosis", tested, collection, resamples=0)
+    columns = told["predictions"]
+    margin = np.subtract(columns["score: scoliosis"], columns["score: normal spine"])
+    truth = np.array(columns["label"]) == "scoliosis"
+    assert told["value"] == pytest.approx(roc_auc_score(truth, margin), abs=1e-3)
+    gate = run_task("gate", tested, collection, resamples=0)
+    said = [(one, two) for one, two in zip(gate["predictions"]["label"], gate["predictions"]["chosen"], strict=True)]
+    assert gate["value"] == pytest.approx(np.mean([one == two for one, two in said if one is not None]))
+
+
+def test_a_class_asked_in_words_of_a_training_label_was_seen(tested, collection, tmp_path):
+    file = tmp_path / "questions.yaml"
+    file.write_text(
+        "lung:\n  asks: x\n  column: findings\n  min_images: 1\n  prompts: ['{words}']\n  classes:\n"
+        "    pneumonia: {is: [pneumonia], words: [a consolidation]}\n    healthy: {is: [no finding], words: [clear]}\n"
+    )
+    question = questions(file)["lung"]
+    assert [_seen(question, name, {"findings": ["consolidation"]}) for name in question.classes] == [True, False]
+    assert _seen(question, "pneumonia", {"findings": ["solid"]}) is False  # whole words

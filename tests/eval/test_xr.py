@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from pedclip.configuration.data import DataConfig
 from pedclip.eval import xr
 from pedclip.eval.baselines import BASELINES, PROBE, extract, fit_and_score
+from pedclip.eval.embeddings import model_hash
 from pedclip.eval.retrieval import matched
 from pedclip.eval.retrieval_baselines import closeness_to_captions
+from pedclip.eval.training_manifest import MANIFEST, write_manifest
 from pedclip.processing.data.folder import read_folder
 
 
@@ -48,6 +51,14 @@ def test_a_run_gets_results_and_a_report(run, collection, capsys, monkeypatch):
         "body_part_auc: other",
         "pneumonia_auc: other",
     }
+
+    assert results["leaks"]["found"] is None and results["model_hash"] == model_hash(run / "hub")
+    told = json.loads((run / "predictions.json").read_text())
+    assert told["data_hash"] == results["data_hash"] and list(told["fittings"]) == ["resize", "padding"]
+    said = told["fittings"]["resize"]["scoliosis_auc"]
+    assert list(said) == ["PedCLIP", PROBE.name, *BASELINES]
+    assert {len(column) for column in said["PedCLIP"].values()} == {results["scoliosis_auc"]["n"]}
+    assert "leaks, resize: unknown" in (run / "report.html").read_text()
 
     detected = results["gate_detector"]
     assert detected["unknown"]["no X-ray"] == 120 and detected["known"] + detected["unknown"]["unknown part"] == 96
@@ -111,3 +122,11 @@ def test_a_baseline_finds_a_planted_difference_and_never_sees_test_labels(collec
         assert (scores[:, 2] == 0).all()  # a class that training lacks
         if name != "HOG, logistic regression":  # gradients do not see brightness
             assert ((scores[:, 0] > scores[:, 1]) == (np.array(test[1]) == "scoliosis")).mean() > 0.9
+
+
+def test_a_model_that_was_trained_on_the_test_images_is_refused(run, collection, capsys):
+    test = read_folder(DataConfig(path=str(collection)), split="test", need_caption=False)
+    write_manifest(run / MANIFEST, {"train": test[:2]})
+    assert xr.main([str(run), "--data", str(collection)]) == 2
+    assert f"2 of {len(test)} test images were in training" in capsys.readouterr().err
+    assert not (run / "results.json").exists()

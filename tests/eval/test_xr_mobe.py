@@ -75,6 +75,7 @@ def test_both_arms_train_alike_and_what_is_finished_stays(design_file, collectio
         assert row["differences"]["MLP"]["value"] == pytest.approx(
             row["arms"]["MoBE"]["value"] - row["arms"]["MLP"]["value"]
         )
+    assert {run["leaks"]["found"] for run in results["runs"]} == {False} and len(mobe["model_hash"]) == 64
     assert "Said with the results." in capsys.readouterr().out
     written = (out / "results.json").read_text()
     assert str(collection) not in written and '"p1"' not in written and "0.png" not in written
