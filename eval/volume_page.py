@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from ..configuration.data import DataConfig
 from ..processing.data.samples import read_samples
 from ..processing.data.volumes import volume_of_sample
-from .ablation_page import RESULTS, auc, gain, seeds, verdict
+from .ablation_page import RESULTS, ROUNDING, auc, gain, seeds, verdict
 from .embeddings import load_model
 from .marks import between_marks
 from .plots import COLORS
-from .volume import CHANCE, MASS, TOP
+from .volume import CHANCE, MASS, MEAN, TOP
 from .volume_picture import save, study_figure
 
 NOT_RUN = "Not run yet: `python -m pedclip.eval.volume_pooling runs/volume --page docs/volume` fills this in."
@@ -42,6 +42,26 @@ def pooling_table(results: Mapping[str, Any]) -> str:
         cells += [f"{gain(one)}: {verdict(one)}" for one in (volumes["differences"][other][task] for other in others)]
         lines.append(f"| {task} | {chance:.3f} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def answer(results: Mapping[str, Any]) -> str:
+    """The design's primary question, in words: whether attention tells the findings better than the others."""
+    volumes = results["3-D"]
+    first, differences = next(iter(volumes["values"])), volumes["differences"]
+    primary = {other: one[f"classification: {MEAN}"] for other, one in differences.items()}
+    parts = [f"less {other} {gain(one)}: {verdict(one)}" for other, one in primary.items()]
+    said = f"The primary question: is the probe's mean AUC of the findings higher with {first}? {'. '.join(parts)}."
+    said = said.replace("? less", "? Less").replace(". less", ". Less")
+    unsure = [other for other, one in primary.items() if one["low"] <= 0]
+    if unsure:
+        said += f" So {first} is not shown to be better than {' or '.join(unsure)}."
+    worse = [
+        f"{task} ({gain(score)} less {other})"
+        for other, one in differences.items()
+        for task, score in one.items()
+        if task in volumes["chance"] and score["high"] < -ROUNDING
+    ]
+    return said + (f" It is worse, with an interval below 0, on {'; '.join(worse)}." if worse else "")
 
 
 def tower_table(results: Mapping[str, Any]) -> str:
@@ -178,7 +198,7 @@ def _first_sentence(text: str) -> str:
 # ---- the page
 
 
-BLOCKS = {"facts": facts, "poolings": pooling_table, "found": found_table, "tower": tower_table}
+BLOCKS = {"facts": facts, "answer": answer, "poolings": pooling_table, "found": found_table, "tower": tower_table}
 
 
 def filled(page: str, results: Mapping[str, Any] | None) -> str:

@@ -246,7 +246,7 @@ def _flesh(grid: _Grid, anatomy: Anatomy, pose: Pose, fat: float, soft: float) -
 
 
 def _longest(grid: _Grid, solids: Sequence[Solid], anatomy: Anatomy, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-    """(YX,) each: middle and half of the longest path that a ray has through one of the solids; 0 where it has none."""
+    """(YX,) each: middle and half of each ray's longest path through one of the solids; 0 where it meets none."""
     middle, half = np.zeros((2, grid.side**2))
     if solids:
         laid = _laid(grid, solids, anatomy, pose)
