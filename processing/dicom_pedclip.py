@@ -68,7 +68,7 @@ def read_header(path: str | os.PathLike, tags: Sequence[str]) -> "pydicom.Datase
         with open(path, "rb") as file:
             start = file.read(2**16)
             if DEFLATED.encode() in start:
-                _refuse_bomb(start + file.read(MAX_BYTES))
+                _refuse_bomb(start + file.read(MAX_BYTES), MAX_BYTES)
             file.seek(0)
             return pydicom.dcmread(
                 file, stop_before_pixels=True, specific_tags=list(tags), force=not is_dicom(start[:132])
@@ -79,10 +79,11 @@ def read_header(path: str | os.PathLike, tags: Sequence[str]) -> "pydicom.Datase
         raise UnreadableImageError(f"the DICOM file is broken: {said(error)}") from error
 
 
-def read_dataset(content: bytes, most: int = MAX_BYTES) -> "pydicom.Dataset":
-    """The data set of a DICOM file of at most so many bytes, with its pixels still encoded."""
+def read_dataset(content: bytes, most: int | None = None) -> "pydicom.Dataset":
+    """The data set of a DICOM file of at most so many bytes (`None`: a radiograph's), its pixels still encoded."""
     if pydicom is None:
         raise ImportError(f"this is a DICOM file, which pydicom reads, and that is not installed: {NEEDS}")
+    most = MAX_BYTES if most is None else most
     if len(content) > most:
         raise UnreadableImageError(f"the file has {len(content)} bytes; at most {most} are read")
     try:
@@ -298,7 +299,7 @@ def refuse_large(width: int, height: int) -> None:
         raise UnreadableImageError(f"the image has {width} x {height} pixels; at most {MAX_PIXELS} are read")
 
 
-def _refuse_bomb(content: bytes, most: int = MAX_BYTES) -> None:
+def _refuse_bomb(content: bytes, most: int) -> None:
     """A deflated data set is inflated whole before anything can be asked of it, so it is measured first.
 
     Where it begins is found as pydicom finds it, element by element: the length that the header gives itself is not

@@ -50,8 +50,9 @@ def read_radiograph(source: str | os.PathLike | bytes | Image.Image) -> Radiogra
     return _of_bytes(file_content(source), name=os.fspath(source))
 
 
-def file_content(path: str | os.PathLike, most: int = MAX_BYTES) -> bytes:
-    """The bytes of a file, if it is a file and has at most so many."""
+def file_content(path: str | os.PathLike, most: int | None = None) -> bytes:
+    """The bytes of a file, if it is a file and has at most so many (`None`: a radiograph's)."""
+    most = MAX_BYTES if most is None else most
     if not os.path.isfile(path):  # a folder, a pipe and a device are none
         raise FileNotFoundError(f"there is no image file {os.fspath(path)}")
     size = os.path.getsize(path)

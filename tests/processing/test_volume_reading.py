@@ -353,8 +353,8 @@ def test_a_file_of_a_whole_volume_may_be_larger_than_a_radiographs(monkeypatch, 
     content = as_bytes(enhanced())
     (tmp_path / "a.dcm").write_bytes(content)
     pages = tiff(tmp_path / "a.tif", GREY)
-    for read in (dicom_pedclip.read_dataset, reading_pedclip.file_content):
-        monkeypatch.setattr(read, "__defaults__", (1000,))  # the limit of a radiograph
+    for module in (dicom_pedclip, reading_pedclip):
+        monkeypatch.setattr(module, "MAX_BYTES", 1000)
     assert len(read_volume(tmp_path / "a.dcm")) == len(read_volume(pages)) == 4
     monkeypatch.setattr(volume_reading_pedclip, "MAX_VOLUME_BYTES", 1000)
     with pytest.raises(UnreadableImageError, match="at most 1000 are read"):
