@@ -46,17 +46,18 @@ def _frames(dataset: Any, allow_gaps: bool) -> Stack:
             f"the DICOM file has {frames} frames and no place for each of them, like a film; a volume's frames have "
             "one: pass a single frame, or an array"
         )
-    places, first = [], None
+    places: list[np.ndarray] = []
+    ways: list[np.ndarray] = []
     for frame in range(frames):
         place, directions = place_of(dataset, frame)
         if place is None or directions is None:
             raise UnreadableImageError(f"frame {frame + 1} of {frames} has no place or no direction in the patient")
-        first = directions if first is None else first
-        if np.abs(directions - first).max() > SAME_DIRECTION:
-            raise UnreadableImageError(f"frames 1 and {frame + 1} lie in different directions; pass a single frame")
         places.append(place)
+        ways.append(directions)
+        if np.abs(directions - ways[0]).max() > SAME_DIRECTION:
+            raise UnreadableImageError(f"frames 1 and {frame + 1} lie in different directions; pass a single frame")
     names = [f"frame {frame + 1}" for frame in range(frames)]
-    order, along = in_order(names, np.array(places), normal_of(first), allow_gaps)
+    order, along = in_order(names, np.array(places), normal_of(ways[0]), allow_gaps)
 
     def values(number: int) -> np.ndarray:
         return guarded(slice_values, dataset, int(order[number]))

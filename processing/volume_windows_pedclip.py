@@ -4,8 +4,9 @@
 # Shapes: S slices, C channels, H height, W width
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ LOOKED_AT = 2**24  # values from which a volume's percentiles are taken: of a la
 
 HOUNSFIELD, ARBITRARY, UNKNOWN, SHOWN = "Hounsfield", "arbitrary", "unknown", "shown"  # what values mean
 
-Window = str | tuple[float, float] | None
+Window = str | Sequence[float] | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def show(stack: Stack, window: Window) -> Volume:
     return Volume(shown, stack.positions, name)
 
 
-def check_window(window: Window) -> None:
+def check_window(window: Any) -> None:
     """Refuses what is neither a name nor a centre and a width."""
     if window is None or window == PERCENTILES:
         return

@@ -21,7 +21,7 @@ from pedclip.eval.experiment import remember
 from pedclip.eval.statistics import auc_metric
 from pedclip.eval.volume import CHANCE, MASS, MEAN, TOP, answers, chances, compare, metrics_of, slices_found
 from pedclip.eval.volume_design import Run, load_design
-from pedclip.eval.volume_page import BLOCKS, NOT_RUN, answer, filled, report
+from pedclip.eval.volume_page import BLOCKS, NOT_RUN, answer, filled, report, summarised, summary
 from pedclip.eval.volume_picture import save, study_figure
 from pedclip.eval.volume_pooling import DESIGN, changes_of, main, run_all, run_one
 from pedclip.processing.data.sample import Sample
@@ -136,11 +136,17 @@ def test_the_page_answers_the_designs_question():
         "max": {primary: score(0.004, -0.011, 0.018), beside: score(-0.05, -0.09, -0.02)},
     }
     chance = {primary: 0.5, beside: 0.5}
-    said = answer({"3-D": {"values": {"attention": {}}, "differences": differences, "chance": chance}})
+    results = {"3-D": {"values": {"attention": {}}, "differences": differences, "chance": chance}}
+    said = answer(results)
     assert "higher with attention? Less mean +0.050 (+0.020 to +0.070): above 0" in said
     assert "Less max +0.004 (-0.011 to +0.018): holds 0" in said
     assert "attention is not shown to be better than max." in said and "or mean" not in said
     assert said.endswith("on by prompts: consolidation (-0.050 (-0.090 to -0.020) less max).")
+    results["3-D"]["values"]["attention"] = {f"slices: {TOP}": {"value": 0.887}, f"slices: {CHANCE}": {"value": 0.243}}
+    short = summary(results)
+    assert "shows the finding in 89 % (chance 24 %)" in short
+    assert "attention less max is +0.004 (-0.011 to +0.018) (its interval holds 0)." in short
+    assert short.endswith("leaves 0 out: max on by prompts: consolidation, -0.050 (-0.090 to -0.020).")
 
 
 def test_volumes_without_a_caption_are_left_out_of_matching():
@@ -310,6 +316,8 @@ def test_the_documentation_says_what_its_results_say(design):
     results = json.loads((folder / "results.json").read_text()) if (folder / "results.json").is_file() else None
     assert filled(page, results) == page, "python -m pedclip.eval.volume_pooling brings it up to date"
     assert results is None or results["design"] == design.to_dict(), "the results are of another design"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert results is None or summarised(readme, results) == readme, "and the README's section"
 
 
 def test_a_page_without_its_marks_is_refused():
