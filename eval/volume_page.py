@@ -84,7 +84,7 @@ def summary(results: Mapping[str, Any]) -> str:
         parts.append(f"{first} less {other} is {gain(score)}{small}")
     better = "; ".join(f"{other} on {task}, {gain(score)}" for other, task, score in _worse(results))
     return (
-        f"Of {first} the slice that counts most shows the finding in {top:.0f} % (chance {chance:.0f} %). On the "
+        f"With {first} the slice that counts most shows the finding in {top:.0f} % (chance {chance:.0f} %). On the "
         f"design's primary question, the probe's mean AUC of the findings, {' and '.join(parts)}."
         + (f" Better than {first}, with an interval that leaves 0 out: {better}." if better else "")
     )
