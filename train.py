@@ -56,7 +56,7 @@ from pedclip.processing.data.batches import PairBatches, Pick
 from pedclip.processing.data.dataset import PairCollator, PairDataset
 from pedclip.processing.data.samples import read_samples
 from pedclip.processing.data.shards import ShardSamples
-from pedclip.run_folder import JsonLinesTracker, remember_recipe, replace_folder, whole_checkpoint
+from pedclip.run_folder import JsonLinesTracker, earlier_model, remember_recipe, replace_folder, whole_checkpoint
 
 logger = logging.getLogger("pedclip.train")
 
@@ -81,7 +81,7 @@ def resolve(name: str) -> str:
 
 def build_model(config: ModelConfig) -> PedCLIPModel:
     if config.pretrained is not None:
-        model = PedCLIPModel.from_pretrained(resolve(config.pretrained), **config.config)
+        model = PedCLIPModel.from_pretrained(resolve(earlier_model(config.pretrained)), **config.config)
     else:
         vision = None if config.vision is None else resolve(config.vision)
         fields = {f"vision_{key}": value for key, value in config.vision_config.items()}

@@ -9,6 +9,8 @@ from string import Formatter
 CAPTION_SOURCES = ("text_or_labels", "text", "labels", "alternating")
 CLASS_FOLDERS = ("body_part", "findings")
 
+WINDOWS = ("lung", "bone", "soft_tissue", "percentiles")  # the names that processing/volume_windows_pedclip.py knows
+
 
 @dataclass(kw_only=True)
 class ColumnsConfig:
@@ -148,8 +150,21 @@ class AugmentConfig:
 class VolumesConfig:
     """How files are read that hold volumes: a DICOM series (a folder), DICOM with frames, NIfTI, TIFF with pages."""
 
-    window: str | None = None  # lung, bone, soft_tissue or percentiles; null: as processing/volume_reading_pedclip.py
+    # lung, bone, soft_tissue, percentiles, or [centre, width]; null: as processing/volume_reading_pedclip.py
+    window: str | list | None = None
     spacing: str | None = None  # column with the mm from slice to slice, for TIFF, which does not say it
+
+    def __post_init__(self):
+        if isinstance(self.window, str) and self.window not in WINDOWS:
+            raise ValueError(
+                f"data.volumes.window is {self.window!r}; it is one of {', '.join(WINDOWS)}, or [centre, width]"
+            )
+        if isinstance(self.window, list):
+            numbers = [one for one in self.window if isinstance(one, int | float) and not isinstance(one, bool)]
+            if len(self.window) != 2 or len(numbers) != 2 or numbers[1] <= 1:
+                raise ValueError(
+                    f"data.volumes.window is {self.window}; [centre, width] are two numbers, the width above 1"
+                )
 
 
 @dataclass(kw_only=True)

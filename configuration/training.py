@@ -183,7 +183,10 @@ def _convert(wanted: Any, value: Any, where: str) -> Any:
     if isinstance(wanted, types.UnionType):
         if value is None and type(None) in typing.get_args(wanted):
             return None
-        wanted = next(choice for choice in typing.get_args(wanted) if choice is not type(None))
+        choices = [choice for choice in typing.get_args(wanted) if choice is not type(None)]
+        wanted = next(
+            (choice for choice in choices if isinstance(value, typing.get_origin(choice) or choice)), choices[0]
+        )
     if dataclasses.is_dataclass(wanted):
         return _build(wanted, value, where + ".")
     plain = typing.get_origin(wanted) or wanted

@@ -21,6 +21,7 @@ from .plots import COLORS
 from .tasks import shown
 
 RESULTS = "results.json"
+ROUNDING = 1e-6  # a difference that is smaller everywhere is 0 by construction: equal weights, say
 NOT_RUN = "Not run yet: `make ablations` fills this in."
 METHODS = (MLP, MLP_TARGET, MOBE)
 LAYER_WORDS = {"first": "first layer", "middle": "middle layer", "last": "last layer", "none": "none: plain ViT"}
@@ -54,6 +55,8 @@ def seeds(values: Sequence[float], sign: str = "") -> str:
 
 def verdict(score: Mapping[str, Any]) -> str:
     """What an interval of a difference says, with how many seeds agree."""
+    if max(abs(value) for value in (score["value"], score["low"], score["high"], *score["seeds"])) < ROUNDING:
+        return "0 but for rounding"
     same = sum((value > 0) == (score["value"] > 0) for value in score["seeds"])
     agreeing = f"{same} of {len(score['seeds'])} seeds have its sign"
     if score["low"] is None:

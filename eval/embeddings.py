@@ -15,6 +15,7 @@ from ..auto import PedCLIPModel, PedCLIPProcessor  # with transformers' Auto cla
 from ..configuration.data import DataConfig
 from ..processing.data.dataset import PairCollator, PairDataset
 from ..processing.data.sample import Sample
+from ..processing.dicom_series_pedclip import refuse_loose_slices
 from ..processing.text_cache_pedclip import PedCLIPTextCache
 from .finite import require_finite
 
@@ -107,6 +108,8 @@ class ModelUnderTest:
 
         `volumes` are whatever the processor takes as one study; `settings` are those of its `volumes=` (window, ...).
         """
+        if isinstance(volumes, list | tuple):
+            refuse_loose_slices(volumes)
         embeds, shares = [], []
         for volume in volumes:
             inputs = self.processor(volumes=[volume], return_tensors="pt", **settings)

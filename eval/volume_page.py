@@ -14,14 +14,15 @@ from matplotlib.figure import Figure
 from ..configuration.data import DataConfig
 from ..processing.data.samples import read_samples
 from ..processing.data.volumes import volume_of_sample
-from .ablation_page import RESULTS, auc, gain, seeds, verdict
+from .ablation_page import RESULTS, ROUNDING, auc, gain, seeds, verdict
 from .embeddings import load_model
 from .marks import between_marks
 from .plots import COLORS
 from .tasks import shown
-from .volume import CHANCE, MASS, TOP
+from .volume import CHANCE, MASS, MEAN, TOP
 from .volume_picture import save, study_figure
 
+ROOT = Path(__file__).resolve().parents[1]
 NOT_RUN = "Not run yet: `python -m pedclip.eval.volume_pooling runs/volume --page docs/volume` fills this in."
 SENTENCES = ("chest, no finding", "chest, consolidation", "chest, pleural effusion")
 
@@ -43,6 +44,51 @@ def pooling_table(results: Mapping[str, Any]) -> str:
         cells += [f"{gain(one)}: {verdict(one)}" for one in (volumes["differences"][other][task] for other in others)]
         lines.append(f"| {task} | {chance:.3f} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def answer(results: Mapping[str, Any]) -> str:
+    """The design's primary question, in words: whether attention tells the findings better than the others."""
+    volumes = results["3-D"]
+    first, differences = next(iter(volumes["values"])), volumes["differences"]
+    primary = {other: one[f"classification: {MEAN}"] for other, one in differences.items()}
+    parts = [f"less {other} {gain(one)}: {verdict(one)}" for other, one in primary.items()]
+    said = f"The primary question: is the probe's mean AUC of the findings higher with {first}? {'. '.join(parts)}."
+    said = said.replace("? less", "? Less").replace(". less", ". Less")
+    unsure = [other for other, one in primary.items() if one["low"] <= 0]
+    if unsure:
+        said += f" So {first} is not shown to be better than {' or '.join(unsure)}."
+    worse = [f"{task} ({gain(score)} less {other})" for other, task, score in _worse(results)]
+    return said + (f" It is worse, with an interval below 0, on {'; '.join(worse)}." if worse else "")
+
+
+def _worse(results: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Where another pooling is better than the first, with an interval that leaves 0 out: (that one, task, score)."""
+    volumes = results["3-D"]
+    return [
+        (other, task, score)
+        for other, one in volumes["differences"].items()
+        for task, score in one.items()
+        if task in volumes["chance"] and score["high"] < -ROUNDING
+    ]
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """The result in three sentences, for the project's README."""
+    volumes = results["3-D"]
+    first = next(iter(volumes["values"]))
+    values = volumes["values"][first]
+    top, chance = (100 * values[f"slices: {name}"]["value"] for name in (TOP, CHANCE))
+    parts = []
+    for other, one in volumes["differences"].items():
+        score = one[f"classification: {MEAN}"]
+        small = " (its interval holds 0)" if score["low"] <= 0 <= score["high"] else ""
+        parts.append(f"{first} less {other} is {gain(score)}{small}")
+    better = "; ".join(f"{other} on {task}, {gain(score)}" for other, task, score in _worse(results))
+    return (
+        f"With {first} the slice that counts most shows the finding in {top:.0f} % (chance {chance:.0f} %). On the "
+        f"design's primary question, the probe's mean AUC of the findings, {' and '.join(parts)}."
+        + (f" Better than {first}, with an interval that leaves 0 out: {better}." if better else "")
+    )
 
 
 def tower_table(results: Mapping[str, Any]) -> str:
@@ -180,7 +226,7 @@ def _first_sentence(text: str) -> str:
 # ---- the page
 
 
-BLOCKS = {"facts": facts, "poolings": pooling_table, "found": found_table, "tower": tower_table}
+BLOCKS = {"facts": facts, "answer": answer, "poolings": pooling_table, "found": found_table, "tower": tower_table}
 
 
 def filled(page: str, results: Mapping[str, Any] | None) -> str:
@@ -190,11 +236,22 @@ def filled(page: str, results: Mapping[str, Any] | None) -> str:
     return page
 
 
+def summarised(readme: str, results: Mapping[str, Any]) -> str:
+    """The project's README with the result in its block."""
+    return between_marks(readme, "volume", "eval/volume_page.py", summary(results))
+
+
 def write_page(folder: Path, results: Mapping[str, Any], model_folder: Path, data: DataConfig) -> None:
-    """Brings FOLDER/README.md, its pictures and FOLDER/results.json up to date; `model_folder` is the one to show."""
+    """Brings FOLDER/README.md, its pictures and FOLDER/results.json up to date; `model_folder` is the one to show.
+
+    Where FOLDER is the project's docs/volume, the block of the project's README too.
+    """
     page = folder / "README.md"
     text = filled(page.read_text(encoding="utf-8"), results)
     save(picture_of_a_study(model_folder, data), folder / "study.png")
     save(pooling_figure(results), folder / "poolings.svg")
     (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     page.write_text(text, encoding="utf-8")
+    if folder.resolve() == ROOT / "docs" / "volume":
+        readme = ROOT / "README.md"
+        readme.write_text(summarised(readme.read_text(encoding="utf-8"), results), encoding="utf-8")

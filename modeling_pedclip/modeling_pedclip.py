@@ -30,7 +30,14 @@ from ..configuration.hub_folder_pedclip import SelfContainedMixin
 from .losses_pedclip import contrastive_losses, distinct_texts, gate_loss, same_text, similarity
 from .mobe_pedclip import PedCLIPBodyPartGate, PedCLIPExperts, PedCLIPMoBE, check_body_part
 from .outputs_pedclip import PedCLIPOutput, PedCLIPVisionOutput
-from .volume_pedclip import SLICE_POOLING, SLICES_AT_ONCE, PedCLIPZeroLinear, check_volume, encode_slices
+from .volume_pedclip import (
+    SLICE_POOLING,
+    SLICES_AT_ONCE,
+    PedCLIPZeroLinear,
+    check_volume,
+    encode_slices,
+    refuse_lost_pooling,
+)
 
 
 class PedCLIPStem(nn.Sequential):
@@ -469,6 +476,10 @@ class PedCLIPModel(PedCLIPPreTrainedModel):
         self.text_projection = projection(config.text_config.hidden_size)
         self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init_value)))
         self.post_init()
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        refuse_lost_pooling(self.slice_pooling, state_dict, f"{prefix}slice_pooling.")  # PEFT would not say a word
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def get_input_embeddings(self) -> nn.Module:
         return self.text_model.get_input_embeddings()

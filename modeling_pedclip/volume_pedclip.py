@@ -7,13 +7,16 @@ their order, multi-head self-attention, attention pooling. What the description 
 
 # Shapes: B studies, S slices (padded to the longest study), N slices that are real, D width, H heads, E experts
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
+from transformers.utils import logging
 
 from ..configuration.configuration_pedclip import PedCLIPConfig
 from .outputs_pedclip import PedCLIPVisionOutput
+
+logger = logging.get_logger(__name__)
 
 SLICES_AT_ONCE = 8  # that go through the tower together: what memory has to hold
 SHORTEST_WAVE, LONGEST_WAVE = 2.0, 2000.0  # mm, ours: from two thin slices to beyond a whole child
@@ -27,6 +30,17 @@ def check_volume(
         raise ValueError(
             f"pixel_values has the shape {tuple(pixel_values.shape)}; images are (batch, channels, height, width) and "
             "volumes (batch, slices, channels, height, width)"
+        )
+    if 0 in pixel_values.shape[:2] and pixel_values.ndim == 5:
+        raise ValueError(
+            f"pixel_values has the shape {tuple(pixel_values.shape)}; a batch has at least one study, and a study at "
+            "least one slice"
+        )
+    halves = (torch.bfloat16, torch.float16)
+    if slice_positions is not None and slice_positions.dtype in halves and not torch.compiler.is_compiling():
+        logger.warning_once(
+            f"slice_positions are {slice_positions.dtype}, which rounds places in mm; leave them in float32, as the "
+            "processor's batch does: batch.to(torch.bfloat16)"
         )
     for name, given in (("slice_positions", slice_positions), ("slice_mask", slice_mask)):
         if given is None:
@@ -47,6 +61,16 @@ def check_volume(
         empty = (~slice_mask.bool().any(dim=1)).nonzero()[:, 0].tolist()
         if empty:
             raise ValueError(f"studies {empty} have no slice: their slice_mask is 0 throughout; leave them out")
+
+
+def refuse_lost_pooling(pooling: nn.Module, names: Iterable[str], prefix: str) -> None:
+    """Refuses a state with weights of a slice pooling adapter for a model that has none: they would be dropped."""
+    lost = next((name for name in names if name.startswith(prefix)), None)
+    if lost is not None and not list(pooling.parameters()):
+        raise ValueError(
+            f"the state holds {lost}, and this model pools slices without an adapter, so that it would be dropped; "
+            'open the model with volume_pooling="attention"'
+        )
 
 
 def encode_slices(

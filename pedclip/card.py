@@ -63,6 +63,9 @@ def render_card(
     }
     if config.model_type == "pedclip":
         described["body parts"] = ", ".join(config.body_parts)
+    pools = config.model_type == "pedclip" and config.volume_pooling != "mean"
+    if pools:
+        described["volumes"] = f"slices pooled by {config.volume_pooling}"
     if training_labels is not None:
         described["body parts seen in training"] = ", ".join(training_labels["body_part"]) or "none"
         described["findings seen in training"] = ", ".join(training_labels["findings"]) or "none"
@@ -92,6 +95,7 @@ def render_card(
         name=facts.name,
         here=HERE,
         image_size=vision.image_size,
+        volumes=pools and pipeline_tag == "zero-shot-image-classification",
         described=described.items(),
         training_data=facts.training_data,
         attributions=[attribution(name) for name in facts.datasets],

@@ -140,6 +140,23 @@ def open_as_a_stranger(folder: str, checks: Checks, fingerprints: ModuleType) ->
                 lambda answer: ", ".join(f"{row['label']} {row['score']:.3f}" for row in answer),
             )
 
+    def volume_answers() -> float:
+        """Three slices through processor and model, and that a volume of one slice is that image."""
+        film = np.asarray(image)
+        slices = np.stack([film, film[::-1], film // 2])
+        with torch.no_grad():
+            study = first[0](**processor(volumes=slices, text=TEXTS, return_tensors="pt"))
+            alone = first[0](**processor(volumes=slices[:1], text=TEXTS, return_tensors="pt")).logits_per_image
+            single = first[0](**processor(images=image, text=TEXTS, return_tensors="pt")).logits_per_image
+        if not torch.isfinite(study.logits_per_image).all():
+            raise ValueError("logits_per_image of a volume holds values that are not finite")
+        if study.slice_attentions.shape != (1, 3) or abs(study.slice_attentions.sum().item() - 1) > LAST_BITS:
+            raise ValueError(f"the slices' shares are {study.slice_attentions.tolist()}; they are three and sum to 1")
+        difference = (alone - single).abs().max().item()
+        if difference > LAST_BITS * single.abs().max().clamp(min=1).item():
+            raise ValueError(f"a volume of one slice differs from that image by up to {difference:g}")
+        return difference
+
     def compared_with_saved() -> list[dict[str, Any]]:
         saved = Path(folder) / fingerprints.FILE
         if not saved.is_file():
@@ -176,6 +193,8 @@ def open_as_a_stranger(folder: str, checks: Checks, fingerprints: ModuleType) ->
             raise ValueError(f"its scores differ from the model's by up to {difference:g}")
         return difference
 
+    if first is not None and processor is not None and "volume_pooling" in config.to_dict() and "AutoModel" in own:
+        checks.run("a volume", volume_answers, lambda difference: f"one slice as its image: {difference:g}")
     if first is not None and (Path(folder) / "handler.py").is_file():
         checks.run("handler.py", handler_answers, lambda difference: f"largest difference {difference:g}")
     if first is not None:

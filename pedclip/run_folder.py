@@ -73,3 +73,15 @@ def remember_recipe(config: TrainConfig, output: Path, begun: bool):
                 f"{path}, or another --output, or delete the folder"
             )
     path.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8")
+
+
+def earlier_model(name: str) -> str:
+    """A model by its id or folder, as it is; FileNotFoundError for the folder of a training that has not been."""
+    parts = Path(name).parts
+    of_the_hub = "://" in name or (len(parts) <= 2 and parts[0] not in (".", "..", "/"))
+    if not of_the_hub and not Path(name).is_dir():
+        raise FileNotFoundError(
+            f"model.pretrained is {name}, and there is no such folder; where a recipe is the second stage, train the "
+            "first before (of volume.yaml that is volume_tower.yaml), or name another model"
+        )
+    return name

@@ -68,7 +68,7 @@ def read_header(path: str | os.PathLike, tags: Sequence[str]) -> "pydicom.Datase
         with open(path, "rb") as file:
             start = file.read(2**16)
             if DEFLATED.encode() in start:
-                _refuse_bomb(start + file.read(MAX_BYTES))
+                _refuse_bomb(start + file.read(MAX_BYTES), MAX_BYTES)
             file.seek(0)
             return pydicom.dcmread(
                 file, stop_before_pixels=True, specific_tags=list(tags), force=not is_dicom(start[:132])
@@ -79,16 +79,18 @@ def read_header(path: str | os.PathLike, tags: Sequence[str]) -> "pydicom.Datase
         raise UnreadableImageError(f"the DICOM file is broken: {said(error)}") from error
 
 
-def read_dataset(content: bytes) -> "pydicom.Dataset":
-    """The data set of a DICOM file, with its pixels still encoded."""
+def read_dataset(content: bytes, most: int | None = None) -> "pydicom.Dataset":
+    """The data set of a DICOM file of at most so many bytes (`None`: a radiograph's), its pixels still encoded."""
     if pydicom is None:
         raise ImportError(f"this is a DICOM file, which pydicom reads, and that is not installed: {NEEDS}")
-    if len(content) > MAX_BYTES:
-        raise UnreadableImageError(f"the file has {len(content)} bytes; at most {MAX_BYTES} are read")
+    most = MAX_BYTES if most is None else most
+    if len(content) > most:
+        raise UnreadableImageError(f"the file has {len(content)} bytes; at most {most} are read")
     try:
-        _refuse_bomb(content)
+        _refuse_bomb(content, most)
         dataset = pydicom.dcmread(io.BytesIO(content), force=not is_dicom(content[:132]))
         dataset.get("Rows"), dataset.get("PixelData")  # pydicom parses an element when it is asked for
+        dataset.buffer = None  # which holds the whole file beside its pixels
     except UnreadableImageError:
         raise
     except Exception as error:  # pydicom raises many kinds on damaged files; all mean the same here
@@ -297,7 +299,7 @@ def refuse_large(width: int, height: int) -> None:
         raise UnreadableImageError(f"the image has {width} x {height} pixels; at most {MAX_PIXELS} are read")
 
 
-def _refuse_bomb(content: bytes) -> None:
+def _refuse_bomb(content: bytes, most: int) -> None:
     """A deflated data set is inflated whole before anything can be asked of it, so it is measured first.
 
     Where it begins is found as pydicom finds it, element by element: the length that the header gives itself is not
@@ -316,8 +318,8 @@ def _refuse_bomb(content: bytes) -> None:
         while packed and not unpacker.eof:
             size += len(unpacker.decompress(packed, 2**20))  # counted and let go: only its size is asked for
             packed = unpacker.unconsumed_tail
-            if size > MAX_BYTES:
-                raise UnreadableImageError(f"the DICOM file inflates to more than {MAX_BYTES} bytes")
+            if size > most:
+                raise UnreadableImageError(f"the DICOM file inflates to more than {most} bytes")
 
 
 def _file_meta(content: bytes) -> tuple[str | None, int]:

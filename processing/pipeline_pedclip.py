@@ -10,8 +10,10 @@ from typing import Any
 from torch import nn
 from transformers import ZeroShotImageClassificationPipeline
 
+from .dicom_series_pedclip import refuse_loose_slices
 from .text_cache_pedclip import PedCLIPTextCache
 
+HOW_READ = ("window", "spacing", "plane", "allow_gaps")  # settings of volumes, as the processor takes them
 IMAGE_INPUTS = ("pixel_values", "slice_positions", "slice_mask")
 
 
@@ -53,6 +55,9 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
         batch_size: int | None = None,
         volumes: bool | None = None,
         window: Any = None,
+        spacing: float | None = None,
+        plane: str | None = None,
+        allow_gaps: bool | None = None,
     ) -> Any:
         """Labels one image, or each of a list, a data set or a generator; or, with `volumes=True`, studies.
 
@@ -66,6 +71,7 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
             volumes: whether `image` is a study of several images, as the processor's `volumes=` takes it, or a list of
                 studies. A study goes through the model by itself.
             window: of volumes, "lung", "bone", "soft_tissue", "percentiles" or (centre, width).
+            spacing, plane, allow_gaps: how volumes are read, as the processor's `read_volume` takes them.
 
         Returns a list of `{"score", "label"}`, the best first; for several images one such list each. A data set or a
         generator gives an iterator over them. Raises ValueError for labels or a template that are none, and what the
@@ -77,16 +83,23 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
             "tokenizer_kwargs": tokenizer_kwargs,
             "volumes": volumes,
             "window": window,
+            "spacing": spacing,
+            "plane": plane,
+            "allow_gaps": allow_gaps,
         }
         given = {name: value for name, value in given.items() if value is not None}
         settings = {**self._preprocess_params, **given}
-        volumes, window = settings.pop("volumes", False), settings.pop("window", None)
+        volumes = settings.pop("volumes", False)
+        how_read = {name: settings.pop(name) for name in HOW_READ if name in settings}
         check_prompts(**settings)
         if volumes and (self._batch_size if batch_size is None else batch_size) not in (None, 1):
             raise ValueError(f"batch_size is {batch_size}; a study goes by itself, its slices together: leave it out")
-        if window is not None and not volumes:
-            raise ValueError(f"window is {window!r}, which is for volumes=True; an image has its own")
+        if how_read and not volumes:
+            name, value = next(iter(how_read.items()))
+            raise ValueError(f"{name} is {value!r}, which is for volumes=True; an image has its own")
         images = list(image) if isinstance(image, tuple) else image
+        if volumes and isinstance(images, list):
+            refuse_loose_slices(images)
         if isinstance(images, list) and not images:
             return []
         # the parent's own __call__ insists on labels, which may have been given once and for all
@@ -95,7 +108,7 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
         )
 
     def _sanitize_parameters(self, **kwargs):
-        names = ("candidate_labels", "hypothesis_template", "tokenizer_kwargs", "volumes", "window")
+        names = ("candidate_labels", "hypothesis_template", "tokenizer_kwargs", "volumes", *HOW_READ)
         return {name: kwargs[name] for name in names if name in kwargs}, {}, {}
 
     def preprocess(
@@ -105,9 +118,9 @@ class PedCLIPZeroShotImageClassificationPipeline(ZeroShotImageClassificationPipe
         hypothesis_template="{}",
         tokenizer_kwargs=None,
         volumes=False,
-        window=None,
+        **how_read,
     ):
-        seen = {"volumes": [image], "window": window} if volumes else {"images": image}
+        seen = {"volumes": [image], **how_read} if volumes else {"images": image}
         inputs = dict(self.processor(**seen, return_tensors="pt"))
         inputs["pixel_values"] = inputs["pixel_values"].to(self.dtype)  # (1, C, H, W), or (1, S, C, H, W)
         count = len(inputs["pixel_values"])

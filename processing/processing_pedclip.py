@@ -2,7 +2,6 @@
 """The processor: PedCLIP's image transform and a BERT tokenizer, saved and loaded as one. It reads volumes too."""
 
 # Shapes: B studies, S slices of the longest study, C channels
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from transformers.processing_utils import ProcessingKwargs, ProcessorMixin
 from transformers.utils import auto_docstring
 
 from ..configuration.hub_folder_pedclip import SelfContainedMixin
-from .dicom_series_pedclip import refuse_loose_slices
+from .dicom_series_pedclip import refuse_loose_slices, series_in
 from .image_processing_pedclip import PedCLIPImageProcessor
 from .pipeline_pedclip import PedCLIPZeroShotImageClassificationPipeline  # so that it is saved again with the rest
 from .volume_reading_pedclip import read_views, read_volume
@@ -24,6 +23,16 @@ class PedCLIPProcessorKwargs(ProcessingKwargs, total=False):
     # The paper pads its texts to at most 120 tokens; padding to the batch's longest gives the same embeddings. A
     # tokenizer whose own settings name a max_length goes by that: transformers' rule.
     _defaults = {"text_kwargs": {"padding": True, "truncation": True, "max_length": 120}}
+
+
+class PedCLIPStudyFeature(BatchFeature):
+    """What the processor gives for studies. In half precision places in mm would be rounded, so they keep theirs."""
+
+    def to(self, *args, **kwargs) -> "PedCLIPStudyFeature":
+        positions = self["slice_positions"]
+        super().to(*args, **kwargs)
+        self["slice_positions"] = positions.to(self["slice_positions"].device)
+        return self
 
 
 @auto_docstring
@@ -61,11 +70,12 @@ class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
         window, spacing, plane, allow_gaps:
             How volumes are read, as in `read_volume`.
         """
-        if volumes is None and views is None:
+        if volumes is None:
             settings = {"window": window, "spacing": spacing, "plane": plane, "allow_gaps": allow_gaps}
             for name, value in settings.items():
                 if value is not None:
                     raise ValueError(f"{name} is {value!r}, which is for volumes=..., and there is none")
+        if volumes is None and views is None:
             return super().__call__(images=images, text=text, **kwargs)
         if sum(given is not None for given in (images, volumes, views)) > 1:
             raise ValueError(
@@ -77,10 +87,11 @@ class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
             studies = [read_views(one) for one in (views if several else [views])]
         else:
             sources = list(volumes) if isinstance(volumes, list | tuple) else [volumes]
-            refuse_loose_slices([one for one in sources if isinstance(one, str | os.PathLike)])
+            refuse_loose_slices(sources)
             studies = [self.read_volume(one, window, spacing, plane, bool(allow_gaps)) for one in sources]
         return self._of_studies(studies, text, kwargs)
 
+    series_in = staticmethod(series_in)
     read_volume = staticmethod(read_volume)
     read_views = staticmethod(read_views)
 
@@ -100,6 +111,12 @@ class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
                 prepared = self.image_processor(study[number], **settings).pixel_values[0]  # (C, H, W)
                 if pixel_values is None:
                     pixel_values = prepared.new_zeros(len(studies), longest, *prepared.shape)
+                if prepared.shape != pixel_values.shape[2:]:
+                    raise ValueError(
+                        f"slice {number} of study {row} comes out as {tuple(prepared.shape)} and the first one as "
+                        f"{tuple(pixel_values.shape[2:])}; a batch has one size: leave do_resize on, or resize them "
+                        "before"
+                    )
                 pixel_values[row, number] = prepared
         positions = torch.zeros(len(studies), longest)
         mask = torch.zeros(len(studies), longest, dtype=torch.bool)
@@ -108,7 +125,7 @@ class PedCLIPProcessor(SelfContainedMixin, ProcessorMixin):
             mask[row, : len(study)] = True
         encoded = {} if text is None else dict(super().__call__(text=text, **{**kwargs, "return_tensors": "pt"}))
         seen = {"pixel_values": pixel_values, "slice_positions": positions, "slice_mask": mask}
-        return BatchFeature({**encoded, **seen})
+        return PedCLIPStudyFeature({**encoded, **seen})
 
 
 __all__ = ["PedCLIPImageProcessor", "PedCLIPProcessor", "PedCLIPZeroShotImageClassificationPipeline"]

@@ -50,15 +50,16 @@ def read_radiograph(source: str | os.PathLike | bytes | Image.Image) -> Radiogra
     return _of_bytes(file_content(source), name=os.fspath(source))
 
 
-def file_content(path: str | os.PathLike) -> bytes:
-    """The bytes of a file, if it is a file and not too large."""
+def file_content(path: str | os.PathLike, most: int | None = None) -> bytes:
+    """The bytes of a file, if it is a file and has at most so many (`None`: a radiograph's)."""
+    most = MAX_BYTES if most is None else most
     if not os.path.isfile(path):  # a folder, a pipe and a device are none
         raise FileNotFoundError(f"there is no image file {os.fspath(path)}")
     size = os.path.getsize(path)
-    if size > MAX_BYTES:
-        raise UnreadableImageError(f"the file has {size} bytes; at most {MAX_BYTES} are read")
+    if size > most:
+        raise UnreadableImageError(f"the file has {size} bytes; at most {most} are read")
     with open(path, "rb") as file:
-        return file.read(MAX_BYTES + 1)
+        return file.read(most + 1)
 
 
 def content_of_text(text: str) -> bytes:
@@ -142,7 +143,8 @@ def _of_pil(image: Image.Image, keep: bool) -> Radiograph:
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # a phone adds a small second picture
     if frames > 1:
         raise UnreadableImageError(
-            f"the image has {frames} frames or pages; a radiograph has one: pass a single one, or volumes=..."
+            f"the image has {frames} frames or pages; a radiograph has one: pass a single one, or volumes=... with "
+            "the path or the bytes of a TIFF"
         )
     refuse_large(*image.size)
     if 0 in image.size:

@@ -18,10 +18,22 @@ import numpy as np
 import torch
 from PIL import Image, ImageSequence
 
-from .dicom_pedclip import UnreadableImageError, is_dicom, refuse_large, said
-from .dicom_series_pedclip import read_dicom_stack, read_series
-from .reading_pedclip import DICOM_SUFFIXES, WHITE_IS_ZERO, as_image, file_content
-from .volume_windows_pedclip import SHOWN, UNKNOWN, Stack, Volume, Window, check_window, refuse_many, show
+from .dicom_frames_pedclip import read_dicom_stack
+from .dicom_pedclip import UnreadableImageError, refuse_large, said
+from .dicom_series_pedclip import read_series
+from .dicom_slices_pedclip import looks_like_dicom
+from .reading_pedclip import WHITE_IS_ZERO, as_image, file_content
+from .volume_windows_pedclip import (
+    MAX_VOLUME_BYTES,
+    SHOWN,
+    UNKNOWN,
+    Stack,
+    Volume,
+    Window,
+    check_window,
+    refuse_many,
+    show,
+)
 
 try:
     import nibabel
@@ -30,7 +42,7 @@ except ImportError:
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-MAX_VOLUME_BYTES = 2**31  # of a volume that is held in memory as a whole
+MILLIMETRES = {"meter": 1000.0, "micron": 0.001}  # what NIfTI's units are; unless it names one of these, mm
 # Of a volume whose axes run to the patient's right, front and head, for each plane: the axis along which slices follow
 # one another, whether they do so backwards (towards the back, as in DICOM), and the axes of rows and columns
 PLANES = {"axial": (2, False, 1, 0), "coronal": (1, True, 2, 0), "sagittal": (0, False, 2, 1)}
@@ -78,7 +90,7 @@ def read_volume(
     elif isinstance(source, str | os.PathLike) and os.fspath(source).lower().endswith(NIFTI_SUFFIXES):
         stack = _nifti(Path(source), plane)
     elif isinstance(source, os.PathLike) or (isinstance(source, str) and os.path.isfile(source)):
-        stack = _content(file_content(source), os.fspath(source), spacing or 1.0, allow_gaps)
+        stack = _content(file_content(source, MAX_VOLUME_BYTES), os.fspath(source), spacing or 1.0, allow_gaps)
     elif isinstance(source, bytes):
         stack = _content(source, "", spacing or 1.0, allow_gaps)
     _refuse_unread(source, stack, spacing, plane)
@@ -124,10 +136,18 @@ def _refuse_unread(source: Any, stack: Stack | None, spacing: float | None, plan
 
 
 def _array(array: np.ndarray | torch.Tensor, spacing: float) -> Stack:
-    values = array.detach().cpu().numpy() if isinstance(array, torch.Tensor) else array
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu()
+        array = array.float() if array.dtype == torch.bfloat16 else array  # which numpy does not know
+    values = np.asarray(array)
     if values.ndim != 3 or 0 in values.shape:
         raise ValueError(
             f"the array has the shape {values.shape}; a volume is (slices, height, width), and several are a list"
+        )
+    if values.shape[-1] in (3, 4):
+        raise ValueError(
+            f"the array has the shape {values.shape}, like an image in colour; a volume is (slices, height, width): "
+            "pass an image as images=..., or as one of views=[...]"
         )
     slices, height, width = values.shape
     refuse_many(slices)
@@ -136,20 +156,29 @@ def _array(array: np.ndarray | torch.Tensor, spacing: float) -> Stack:
         raise ValueError(f"the array holds {values.dtype}; pixels are numbers")
     if values.dtype == np.bool_:
         values = values.astype(np.uint8) * np.uint8(255)
+    if values.dtype.kind in "iu" and values.dtype.itemsize > 2 and values.min() >= 0 and values.max() <= 255:
+        values = values.astype(
+            np.uint8
+        )  # as for images: numpy's and torch's integers are that wide whatever they hold
     as_given = values.dtype == np.uint8 or values.dtype.kind == "f"
 
     def one(number: int) -> np.ndarray:
         found = values[number]
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
-            raise UnreadableImageError(f"slice {number} holds values that are not finite")
+        _refuse_infinite(found, number)
         return found if found.dtype == np.uint8 else found.astype(np.float32)
 
     return Stack(one, np.arange(slices) * spacing, SHOWN if as_given else UNKNOWN)
 
 
+def _refuse_infinite(values: np.ndarray, number: int, pads: bool = False) -> None:
+    """`pads`: whether NaN says that there is nothing, as in NIfTI."""
+    if values.dtype.kind == "f" and not (np.isfinite(values) | (pads & np.isnan(values))).all():
+        raise UnreadableImageError(f"slice {number} holds values that are not finite; put numbers in their place")
+
+
 def _content(content: bytes, name: str, spacing: float, allow_gaps: bool) -> Stack | None:
     """A file with frames, pages or a slice that has a place; None for another single image."""
-    if is_dicom(content[:132]) or name.lower().endswith(DICOM_SUFFIXES):
+    if looks_like_dicom(content[:132], name):
         return read_dicom_stack(content, allow_gaps)
     return _pages(content, spacing) if content[:4] in TIFF_STARTS else None
 
@@ -181,8 +210,12 @@ def _pages(content: bytes, spacing: float) -> Stack | None:
             with Image.open(io.BytesIO(content), formats=("TIFF",)) as image:
                 image.seek(number)
                 if deep:
-                    return np.asarray(image).astype(np.float32)
+                    values = np.asarray(image).astype(np.float32)
+                    _refuse_infinite(values, number)
+                    return values
                 pixels = np.asarray(image.convert("L" if mode in ("1", "L") else "RGB"))
+        except UnreadableImageError:
+            raise
         except Exception as error:
             raise UnreadableImageError(f"page {number + 1} of the TIFF file is broken: {said(error)}") from error
         return pixels if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
@@ -224,11 +257,12 @@ def _nifti_stack(image: Any, plane: str | None) -> Stack:
     stored = np.asarray(image.dataobj.get_unscaled()).reshape(shape)  # in the file's own depth
     slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
     towards = nibabel.orientations.io_orientation(image.affine)
-    if np.isnan(towards).any():
+    axes = np.asarray(image.affine[:3, :3]) * MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
+    if np.isnan(towards).any() or not abs(np.linalg.det(axes)) > 0:
         raise UnreadableImageError("the NIfTI file's affine does not say where its axes lie in the patient")
     stored = nibabel.orientations.apply_orientation(stored, towards)  # left to right, back to front, foot to head
-    distances = np.empty(3)
-    distances[towards[:, 0].astype(int)] = np.sqrt((image.affine[:3, :3] ** 2).sum(axis=0))  # mm
+    distances = np.empty(3)  # mm between the planes that an axis crosses, of a sheared affine too
+    distances[towards[:, 0].astype(int)] = 1 / np.linalg.norm(np.linalg.inv(axes), axis=1)
     if plane is None:
         plane = max(PLANES, key=lambda name: distances[PLANES[name][0]])  # the first, axial, where all are alike
     along, backwards, down, across = PLANES[plane]
@@ -239,6 +273,8 @@ def _nifti_stack(image: Any, plane: str | None) -> Stack:
     refuse_large(ordered.shape[2], ordered.shape[1])
 
     def one(number: int) -> np.ndarray:
-        return ordered[number].astype(np.float32) * np.float32(slope) + np.float32(inter)  # NaN stays: it pads
+        values = ordered[number].astype(np.float32) * np.float32(slope) + np.float32(inter)
+        _refuse_infinite(values, number, pads=True)
+        return values
 
     return Stack(one, np.arange(slices) * float(distances[along]), UNKNOWN)

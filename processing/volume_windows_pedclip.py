@@ -3,8 +3,10 @@
 
 # Shapes: S slices, C channels, H height, W width
 import math
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +16,12 @@ from .dicom_pedclip import HIGH_PERCENTILE, LOW_PERCENTILE, UnreadableImageError
 WINDOWS = {"lung": (-600.0, 1500.0), "bone": (400.0, 1800.0), "soft_tissue": (50.0, 400.0)}
 PERCENTILES = "percentiles"
 MAX_SLICES = 2048
+MAX_VOLUME_BYTES = 2**31  # of a file or an array that is held in memory as a whole
 LOOKED_AT = 2**24  # values from which a volume's percentiles are taken: of a larger one every second, third, ...
 
 HOUNSFIELD, ARBITRARY, UNKNOWN, SHOWN = "Hounsfield", "arbitrary", "unknown", "shown"  # what values mean
 
-Window = str | tuple[float, float] | None
+Window = str | Sequence[float] | None
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,13 @@ class Volume:
 
     @property
     def spacing(self) -> float | None:
-        """From slice to slice in mm, the middle one of all; None for a single slice."""
-        return float(np.median(np.diff(self.positions))) if len(self) > 1 else None
+        """From slice to slice in mm, the usual one; None for a single slice."""
+        return usual_step(np.diff(self.positions)) if len(self) > 1 else None
+
+
+def usual_step(steps: np.ndarray) -> float:
+    """The middle one of all distances; of an even number the smaller of both, because a gap only makes one larger."""
+    return float(np.sort(steps)[(len(steps) - 1) // 2])
 
 
 def refuse_many(slices: int) -> None:
@@ -70,6 +78,11 @@ def show(stack: Stack, window: Window) -> Volume:
     def shown(number: int) -> np.ndarray:
         values = stack.values(number)
         if low is None or high is None:
+            if values.dtype.kind == "f" and (values.min() < 0 or values.max() > 255):
+                raise UnreadableImageError(
+                    f"slice {number} holds {values.min():g} to {values.max():g}; floating-point values are shown as "
+                    'they are, from 0 to 255: give a window, "lung", "percentiles" or (centre, width) say'
+                )
             return values if values.ndim == 3 else values[None]
         if values.ndim == 3:
             raise ValueError(f"window is {window!r}, and the slices are in colour, which has none; leave it out")
@@ -80,7 +93,7 @@ def show(stack: Stack, window: Window) -> Volume:
     return Volume(shown, stack.positions, name)
 
 
-def check_window(window: Window) -> None:
+def check_window(window: Any) -> None:
     """Refuses what is neither a name nor a centre and a width."""
     if window is None or window == PERCENTILES:
         return
@@ -90,8 +103,8 @@ def check_window(window: Window) -> None:
                 f"window is {window!r}; it is one of {', '.join(WINDOWS)}, {PERCENTILES}, or (centre, width)"
             )
         return
-    numbers = isinstance(window, list | tuple) and len(window) == 2
-    if not numbers or not all(isinstance(one, int | float) and math.isfinite(one) for one in window) or window[1] <= 1:
+    two = isinstance(window, list | tuple) and len(window) == 2
+    if not two or not all(isinstance(one, numbers.Real) and math.isfinite(one) for one in window) or window[1] <= 1:
         raise ValueError(f"window is {window!r}; (centre, width) are two numbers, the width above 1")
 
 
@@ -108,7 +121,7 @@ def _range(stack: Stack, window: Window) -> tuple[float | None, float | None, st
         raise ValueError(
             f"window={window!r} is in Hounsfield units, and this is no CT; leave it out, or give (centre, width)"
         )
-    centre, width = WINDOWS[window] if isinstance(window, str) else window
+    centre, width = map(float, WINDOWS[window] if isinstance(window, str) else window)
     low = centre - 0.5 - (width - 1) / 2  # PS3.3 C.11.2.1.2.1
     return low, low + width - 1, window if isinstance(window, str) else f"centre {centre:g}, width {width:g}"
 

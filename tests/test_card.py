@@ -37,6 +37,8 @@ def folders(make_model, make_processor, tmp_path_factory) -> dict[str, Path]:
     write_hub_folder(model, processor, where / "whole", FACTS)
     write_hub_folder(PedCLIPForImageClassification(model.config), processor, where / "classifier", FACTS)
     write_hub_folder(model.vision_model, processor.image_processor, where / "tower", FACTS)
+    pools = make_model(text={"vocab_size": len(processor.tokenizer)}, volume_pooling="attention")
+    write_hub_folder(pools, processor, where / "volumes", FACTS)
     return {path.name: path for path in where.iterdir()}
 
 
@@ -199,11 +201,22 @@ def test_the_endpoints_snippet_of_the_docs_prints_what_it_says(folders, tmp_path
     assert printed_by(code, folders["whole"], tmp_path) == printed
 
 
+def test_the_card_of_a_model_for_volumes_says_so(folders, tmp_path):
+    texts = {name: " ".join((folder / "README.md").read_text().split()) for name, folder in folders.items()}
+    assert "| volumes | slices pooled by attention |" in texts["volumes"]
+    assert "Out of scope: clinical use of any kind, adult imaging, ultrasound, and" in texts["volumes"]
+    for name in ("whole", "classifier", "tower"):
+        assert "| volumes |" not in texts[name] and "adult imaging, CT, MRI and ultrasound, and" in texts[name]
+    code, printed = snippets(folders["volumes"])["volumes"]
+    assert printed_by(code, folders["volumes"], tmp_path) == printed
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["whole", "classifier"])
+@pytest.mark.parametrize("kind", ["whole", "volumes", "classifier"])
 def test_every_snippet_runs_and_prints_what_the_card_says(folders, tmp_path, kind):
     found = snippets(folders[kind])
-    assert set(found) == ({"load", "pipeline", "features"} if kind == "whole" else {"load"})
+    names = {"whole": {"load", "pipeline", "features"}, "volumes": {"load", "pipeline", "features", "volumes"}}
+    assert set(found) == names.get(kind, {"load"})
     for code, printed in found.values():
         assert "revision=revision" in code
         assert printed_by(code, folders[kind], tmp_path) == printed

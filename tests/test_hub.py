@@ -39,6 +39,15 @@ def failed(checks) -> dict[str, str]:
     return {check.name: check.detail for check in checks if not check.ok}
 
 
+def test_a_volume_that_comes_out_wrong_fails_the_check(folder):
+    code = folder / "volume_pedclip.py"
+    pools = "return (shares[:, None] @ tokens)[:, 0], shares"
+    text = code.read_text(encoding="utf-8")
+    assert text.count(pools) == 2
+    code.write_text(text.replace(pools, "return 2 + (shares[:, None] @ tokens)[:, 0], shares"), encoding="utf-8")
+    assert "a volume of one slice differs from that image" in failed(check_folder(folder))["a volume"]
+
+
 def test_a_folder_loads_in_a_process_without_pedclip_and_network(folder, capsys):
     assert main(["check", str(folder)]) == 0
     shown = capsys.readouterr().out
@@ -52,6 +61,7 @@ def test_a_folder_loads_in_a_process_without_pedclip_and_network(folder, capsys)
         "AutoModelForImageClassification",
         'pipeline("zero-shot-image-classification")',
         'pipeline("pedclip-zero-shot")',
+        "a volume",
         "saved and loaded again",
         "same tokens",
         "same outputs",

@@ -75,6 +75,7 @@ HUB_PROCESSING_PACKAGES = {*HUB_PACKAGES, "numpy", "PIL"}
 HUB_OPTIONAL = {  # in a try: who has no DICOM files needs no pydicom
     "dicom_pedclip.py": {"pydicom"},
     "dicom_series_pedclip.py": {"pydicom"},
+    "dicom_slices_pedclip.py": {"pydicom"},
     "volume_reading_pedclip.py": {"nibabel"},
 }
 # transformers reads a Hub file's relative imports with this, docstrings and comments included.

@@ -71,12 +71,7 @@ def voxelise(
     energy = anatomy.energy if energy is None else energy
     mm = max(anatomy.extent) / (0.92 * side * pose.zoom)
     grid = _Grid(side, max(1, round(depth / mm)), mm)
-    skin, muscle = (
-        _union(grid, _laid(grid, solids, anatomy, pose)) if solids else np.zeros(grid.shape, np.float32)
-        for solids in (anatomy.skin, anatomy.muscle)
-    )
-    fat, soft = attenuation("fat", energy), attenuation("soft", energy)
-    mu = np.maximum(skin - muscle, 0) * fat + muscle * soft  # as for the film: what is muscle anywhere is muscle
+    mu = _flesh(grid, anatomy, pose, attenuation("fat", energy), attenuation("soft", energy))
     if anatomy.solids:
         laid = _laid(grid, anatomy.solids, anatomy, pose, anatomy.breaks)
         outer = [s.mineral * (attenuation(s.material, energy) - attenuation(s.within, energy)) for s in anatomy.solids]
@@ -229,11 +224,33 @@ def _cut(t: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(1 - t * t, 0) * inside)
 
 
-def _union(grid: _Grid, laid: _Laid) -> np.ndarray:
-    """(Z, YX): the largest share that any solid fills; exact unless two end in one voxel."""
-    out = np.zeros(grid.shape, np.float32)
-    for number in np.unique(laid.number):
-        own = np.flatnonzero(laid.number == number)
-        one = (laid.pixel[own], laid.middle[own], laid.half[own], laid.left[own])
-        np.maximum(out, grid.filled(*one), out=out)
-    return out
+def _flesh(grid: _Grid, anatomy: Anatomy, pose: Pose, fat: float, soft: float) -> np.ndarray:
+    """(Z, YX): attenuation of fat and muscle, as thick along each ray as the film takes them to be.
+
+    The film knows no depth: of skins one behind the other (foot and leg) it takes the longest path, and of muscles
+    too. So along each ray one of each is there, where it lies, and a muscle that lies outside that skin, being another
+    limb's, is moved to the skin's nearest part.
+    """
+    middle, half = _longest(grid, anatomy.skin, anatomy, pose)
+    muscle_middle, muscle_half = _longest(grid, anatomy.muscle, anatomy, pose)
+    room = half - muscle_half
+    inside = room > 0  # elsewhere muscle is all there is
+    moved = np.clip(muscle_middle, middle - room, middle + room)
+    pixel = np.arange(grid.side**2)
+    return grid.filled(
+        np.concatenate([pixel, pixel]),
+        np.concatenate([middle, np.where(inside, moved, muscle_middle)]),
+        np.concatenate([half, muscle_half]),
+        np.concatenate([np.where(inside, fat, 0.0), np.where(inside, soft - fat, soft)]),
+    )
+
+
+def _longest(grid: _Grid, solids: Sequence[Solid], anatomy: Anatomy, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """(YX,) each: middle and half of each ray's longest path through one of the solids; 0 where it meets none."""
+    middle, half = np.zeros((2, grid.side**2))
+    if solids:
+        laid = _laid(grid, solids, anatomy, pose)
+        order = np.argsort(laid.half, kind="stable")  # of several written to one pixel the last one stays
+        middle[laid.pixel[order]] = laid.middle[order]
+        half[laid.pixel[order]] = laid.half[order]
+    return middle, half

@@ -9,12 +9,14 @@ import torch
 from PIL import Image
 
 from pedclip import PedCLIPImageProcessor, PedCLIPProcessor
-from pedclip.configuration.data import AugmentConfig, CaptionsConfig, DataConfig, VolumesConfig
+from pedclip.configuration.data import WINDOWS, AugmentConfig, CaptionsConfig, DataConfig, VolumesConfig
 from pedclip.configuration.training import load_recipe
+from pedclip.processing import volume_windows_pedclip
 from pedclip.processing.data.batches import Pick
 from pedclip.processing.data.dataset import PairCollator, PairDataset
 from pedclip.processing.data.folder import read_folder
 from pedclip.processing.data.samples import image_bytes, read_samples
+from pedclip.processing.data.volumes import volume_of_sample
 from pedclip.processing.phantom.study import Clinic
 from pedclip.processing.phantom.volume_folder import VolumeSettings, write_slices, write_volumes
 
@@ -167,6 +169,32 @@ def test_a_recipe_says_how_volumes_are_read(tmp_path):
     assert load_recipe(recipe, ["data.volumes=null"]).data.volumes is None
     with pytest.raises(ValueError, match=r"data\.volumes\.windw"):
         load_recipe(recipe, ["data.volumes.windw=lung"])
+    assert load_recipe(recipe, ["data.volumes.window=[40, 400.5]"]).data.volumes.window == [40, 400.5]
+
+
+@pytest.mark.parametrize(
+    ("window", "says"),
+    [
+        ("brain", "'brain'; it is one of lung, bone, soft_tissue, percentiles, or"),
+        ("[40]", "two numbers, the width above 1"),
+        ("[40, 0]", "two numbers, the width above 1"),
+        ("[low, high]", "two numbers, the width above 1"),
+        ("40", "window is 40"),
+    ],
+)
+def test_a_recipes_window_is_refused_before_anything_is_read(tmp_path, window, says):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("output: runs/x\nmodel: {tokenizer: t}\ndata: {path: d, volumes: {}}\n")
+    with pytest.raises(ValueError, match=says):
+        load_recipe(recipe, [f"data.volumes.window={window}"])
+
+
+def test_a_recipe_knows_the_windows_that_are_read(config, folder):
+    assert {*volume_windows_pedclip.WINDOWS, volume_windows_pedclip.PERCENTILES} == set(WINDOWS)
+    config.volumes = VolumesConfig(window=[100, 100], spacing="slice_spacing_mm")
+    sample = read_folder(config)[0]
+    by_recipe, plain = volume_of_sample(sample, config.volumes)[1], volume_of_sample(sample, VolumesConfig())[1]
+    np.testing.assert_allclose(by_recipe, np.clip((plain - 99.5) / 99 + 0.5, 0, 1) * 255, atol=1e-3)
 
 
 def test_shards_hold_no_volumes():

@@ -15,12 +15,13 @@ pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
 from pedclip.configuration.data import DataConfig, VolumesConfig
 from pedclip.configuration.training import load_recipe
 from pedclip.eval import volume_pooling
+from pedclip.eval.ablation_page import verdict
 from pedclip.eval.embeddings import EmbeddedImages, ModelUnderTest
 from pedclip.eval.experiment import remember
 from pedclip.eval.statistics import auc_metric
 from pedclip.eval.volume import CHANCE, MASS, MEAN, TOP, answers, chances, compare, metrics_of, slices_found
 from pedclip.eval.volume_design import Run, load_design
-from pedclip.eval.volume_page import BLOCKS, NOT_RUN, filled, report
+from pedclip.eval.volume_page import BLOCKS, NOT_RUN, answer, filled, report, summarised, summary
 from pedclip.eval.volume_picture import save, study_figure
 from pedclip.eval.volume_pooling import DESIGN, changes_of, main, run_all, run_one
 from pedclip.processing.data.sample import Sample
@@ -116,6 +117,37 @@ def test_arms_that_say_the_same_differ_by_nothing():
     told = compare(arms, [str(number) for number in range(40)], resamples=50)
     differences = told["differences"]["b"].values()
     assert all(one["value"] == 0 and one["low"] is None for one in differences)  # no spread is no certainty
+
+
+def test_differences_that_are_nothing_by_construction_are_no_gain():
+    tiny = {"value": 3e-17, "low": 1e-17, "high": 5e-17, "seeds": [3e-17, 2e-17]}
+    assert verdict(tiny) == "0 but for rounding"
+    assert verdict(tiny | {"high": 0.01}).startswith("above 0")
+    assert verdict({"value": 0.0, "low": 0.0, "high": 0.0, "seeds": [0.0, 0.0]}) == "0 but for rounding"
+
+
+def score(value: float, low: float, high: float) -> dict:
+    return {"value": value, "low": low, "high": high, "seeds": [value] * 3}
+
+
+def test_the_page_answers_the_designs_question():
+    primary, beside = f"classification: {MEAN}", "by prompts: consolidation"
+    differences = {
+        "mean": {primary: score(0.05, 0.02, 0.07), beside: score(0.01, -0.01, 0.02)},
+        "max": {primary: score(0.004, -0.011, 0.018), beside: score(-0.05, -0.09, -0.02)},
+    }
+    chance = {primary: 0.5, beside: 0.5}
+    results = {"3-D": {"values": {"attention": {}}, "differences": differences, "chance": chance}}
+    said = answer(results)
+    assert "higher with attention? Less mean +0.050 (+0.020 to +0.070): above 0" in said
+    assert "Less max +0.004 (-0.011 to +0.018): holds 0" in said
+    assert "attention is not shown to be better than max." in said and "or mean" not in said
+    assert said.endswith("on by prompts: consolidation (-0.050 (-0.090 to -0.020) less max).")
+    results["3-D"]["values"]["attention"] = {f"slices: {TOP}": {"value": 0.887}, f"slices: {CHANCE}": {"value": 0.243}}
+    short = summary(results)
+    assert "shows the finding in 89 % (chance 24 %)" in short
+    assert "attention less max is +0.004 (-0.011 to +0.018) (its interval holds 0)." in short
+    assert short.endswith("leaves 0 out: max on by prompts: consolidation, -0.050 (-0.090 to -0.020).")
 
 
 def test_volumes_without_a_caption_are_left_out_of_matching():
@@ -285,12 +317,14 @@ def test_the_documentation_says_what_its_results_say(design):
     results = json.loads((folder / "results.json").read_text()) if (folder / "results.json").is_file() else None
     assert filled(page, results) == page, "python -m pedclip.eval.volume_pooling brings it up to date"
     assert results is None or results["design"] == design.to_dict(), "the results are of another design"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert results is None or summarised(readme, results) == readme, "and the README's section"
 
 
 def test_a_page_without_its_marks_is_refused():
     with pytest.raises(ValueError, match="lacks"):
         filled("# no marks", None)
-    assert set(BLOCKS) == {"facts", "poolings", "found", "tower"}
+    assert set(BLOCKS) == {"facts", "answer", "poolings", "found", "tower"}
 
 
 def test_a_study_is_drawn_with_one_weight_a_slice(tmp_path):

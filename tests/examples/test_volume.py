@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
@@ -14,15 +15,25 @@ from pedclip.examples import volume  # a checkout has it; an installed copy does
 
 
 @pytest.fixture(scope="module")
-def folder(make_model, tmp_path_factory):
-    """A tiny untrained model with slice attention that reads the phantom's words."""
+def folders(make_model, tmp_path_factory):
+    """Tiny models that read the phantom's words: with slice attention that has learnt something, without, and mean."""
     from transformers import AutoTokenizer
 
-    out = tmp_path_factory.mktemp("model")
+    where = tmp_path_factory.mktemp("models")
     tokenizer = AutoTokenizer.from_pretrained(checkout_file("processing/phantom/tokenizer/tokenizer.json").parent)
-    make_model(volume_pooling="attention", text={"vocab_size": len(tokenizer)}).save_pretrained(out)
-    PedCLIPProcessor(PedCLIPImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(out)
-    return str(out)
+    processor = PedCLIPProcessor(PedCLIPImageProcessor(size={"height": 32, "width": 32}), tokenizer)
+    for name, pooling in (("learnt", "attention"), ("new", "attention"), ("mean", "mean")):
+        model = make_model(volume_pooling=pooling, text={"vocab_size": len(tokenizer)})
+        if name == "new":  # as from_pretrained gives it
+            torch.nn.init.zeros_(model.slice_pooling.score.weight)
+        model.save_pretrained(where / name)
+        processor.save_pretrained(where / name)
+    return where
+
+
+@pytest.fixture
+def folder(folders):
+    return str(folders / "learnt")
 
 
 def test_a_phantom_is_embedded_scored_and_drawn(folder, tmp_path, capsys):
@@ -45,3 +56,36 @@ def test_ones_own_volume_and_texts_are_taken(folder, tmp_path, capsys):
     said = capsys.readouterr().out
     assert re.findall(r"%  (\w+)$", said, re.MULTILINE) == ["chest", "knee"]
     assert "Of 3 slices" in said and "consolidation" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("new", "its slice attention is not trained"), ("mean", "it pools by the mean")]
+)
+def test_slices_that_all_count_the_same_are_not_listed_as_if_some_did(folders, capsys, name, why):
+    volume.main([str(folders / name)])
+    said = capsys.readouterr().out
+    assert f"All 24 slices counted the same: {why}. A model with trained slice attention is" in said
+    assert "counted most" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--volume", "absent/series"], "volume.py: absent/series is no file"),
+        (["--volume", __file__], "volume.py: the file is no image that is read"),
+        (["--volume", __file__, "--window", "brain"], "volume.py: window is 'brain'; it is one of lung"),
+        (["--window", "lung"], "--window is lung, which is for --volume"),
+        (["--picture", "picture.txt"], "--picture is picture.txt; it ends in .png or .svg"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(folder, capsys, arguments, said):
+    with pytest.raises(SystemExit) as ended:
+        volume.main([folder, *arguments])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert ended.value.code == 2 and said in last
+
+
+def test_a_model_that_is_not_there_is_one_line(capsys, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        volume.main([str(tmp_path / "absent")])
+    assert ended.value.code == 2 and capsys.readouterr().err.splitlines()[-1].startswith("volume.py: ")

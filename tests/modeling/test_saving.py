@@ -19,8 +19,10 @@ from pedclip.configuration.hub_folder_pedclip import code_files, flatten_imports
 
 CODE_FILES = {
     "configuration_pedclip.py",
+    "dicom_frames_pedclip.py",
     "dicom_pedclip.py",
     "dicom_series_pedclip.py",
+    "dicom_slices_pedclip.py",
     "experts_pedclip.py",
     "hub_folder_pedclip.py",
     "image_processing_pedclip.py",

@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import AutoPeftModelForFeatureExtraction, LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
 from pedclip import PedCLIPConfig, PedCLIPModel, PedCLIPVisionModel
+from pedclip.modeling_pedclip import volume_pedclip
 from pedclip.modeling_pedclip.losses_pedclip import gate_loss
 from pedclip.modeling_pedclip.volume_pedclip import encode_positions
 
@@ -365,6 +366,22 @@ def test_masks_and_positions_that_do_not_fit_are_refused(attention, given, said)
         embed(attention, torch.randn(2, 3, 3, 32, 32), **given)
 
 
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3)])
+def test_studies_without_slices_are_refused(attention, shape):
+    with pytest.raises(ValueError, match="at least one study, and a study at least one slice"):
+        embed(attention, torch.zeros(*shape, 3, 32, 32))
+
+
+def test_places_in_half_precision_are_told_of(attention, monkeypatch):
+    told = []
+    monkeypatch.setattr(volume_pedclip.logger, "warning_once", told.append)
+    places = torch.tensor([[0.0, 1.0, 2.0]])
+    embed(attention, a_study(3), slice_positions=places)
+    assert not told
+    embed(attention, a_study(3), slice_positions=places.bfloat16())
+    assert "torch.bfloat16, which rounds places in mm" in told[0]
+
+
 def test_images_take_no_mask_and_three_axes_are_neither(attention):
     with pytest.raises(ValueError, match=r"a volume of one slice: pixel_values\[:, None\]"):
         embed(attention, torch.randn(2, 3, 32, 32), slice_mask=torch.ones(2, 1))
@@ -437,3 +454,39 @@ def test_a_peft_adapter_with_slice_pooling_comes_back(make_model, tmp_path, whol
     assert (embed(adapted, study) - embed(make_model(volume_pooling="attention"), study)).abs().max() > 1e-3
     merged = again.merge_and_unload()
     torch.testing.assert_close(embed(merged, study), embed(adapted, study), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["adapter in full", "adapter by LoRA"])
+def test_a_peft_adapter_for_a_base_opened_with_attention_is_not_dropped_without(make_model, tmp_path, whole):
+    make_model().save_pretrained(tmp_path / "base")
+    base = PedCLIPModel.from_pretrained(tmp_path / "base", volume_pooling="attention")
+    settings = LoraConfig(
+        r=2,
+        target_modules=r"(vision_model.*|slice_pooling)\.(q_proj|v_proj)",
+        modules_to_save=["slice_pooling"] if whole else None,
+        init_lora_weights=False,
+        task_type="FEATURE_EXTRACTION",
+    )
+    if whole:
+        settings.target_modules = r"vision_model.*\.(q_proj|v_proj)"
+    base.save_pretrained(tmp_path / "with_attention")  # as docs/peft.md says
+    adapted = get_peft_model(PedCLIPModel.from_pretrained(tmp_path / "with_attention"), settings)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "modules_to_save" in name:
+                parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    adapted.eval().save_pretrained(tmp_path / "adapter")
+    study = a_study(5)
+
+    with pytest.raises(
+        ValueError, match=r'pools slices without an adapter.*open the model with volume_pooling="attent'
+    ):
+        PeftModel.from_pretrained(PedCLIPModel.from_pretrained(tmp_path / "base"), tmp_path / "adapter")
+    again = AutoPeftModelForFeatureExtraction.from_pretrained(tmp_path / "adapter").eval()
+    torch.testing.assert_close(embed(again, study), embed(adapted, study), rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_an_adapters_weights_are_not_dropped_by_a_plain_load(make_model, attention, pooling):
+    with pytest.raises(ValueError, match="the state holds slice_pooling"):
+        make_model(volume_pooling=pooling).load_state_dict(attention.state_dict(), strict=False)

@@ -17,7 +17,13 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
 
 from pedclip import PedCLIPImageProcessor, PedCLIPModel, PedCLIPProcessor
-from pedclip.processing import dicom_series_pedclip, volume_reading_pedclip, volume_windows_pedclip
+from pedclip.processing import (
+    dicom_pedclip,
+    dicom_series_pedclip,
+    reading_pedclip,
+    volume_reading_pedclip,
+    volume_windows_pedclip,
+)
 from pedclip.processing.dicom_pedclip import UnreadableImageError
 from pedclip.processing.dicom_series_pedclip import series_in
 from pedclip.processing.pipeline_pedclip import PedCLIPZeroShotImageClassificationPipeline
@@ -51,6 +57,7 @@ def slices(count: int = 5, step: float = 3.0, **fields) -> list[pydicom.Dataset]
         pixels = RNG.integers(0, 2000, size).astype(np.uint16)
         one = make(pixels, bits=12, Modality="CT", SeriesInstanceUID=series, SeriesNumber=4)
         one.RescaleSlope, one.RescaleIntercept = 1, -1000
+        one.PatientID, one.FrameOfReferenceUID, one.PixelSpacing = "a child", "1.2.3.4", [0.5, 0.5]
         one.ImagePositionPatient = [-5.0, -6.0, number * step - 40]
         one.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         for name, value in fields.items():
@@ -248,6 +255,13 @@ BROKEN = {
     "another modality": (changed(Modality="MR"), "differ in modality"),
     "colour": (changed(PhotometricInterpretation="RGB"), "is RGB; the slices of a volume are read in grey"),
     "frames inside": (changed(NumberOfFrames=3), "has 3 frames by itself: pass that file"),
+    "two patients": (changed(PatientID="another"), r"are of two patients \(PatientID\)"),
+    "two frames of reference": (changed(FrameOfReferenceUID="1.2.4"), "have different frames of reference"),
+    "other pixels": (changed(PixelSpacing=[0.7, 0.8]), r"\[0.7, 0.8\].*; pass files of one PixelSpacing"),
+    "another stack's slice": (
+        changed(ImagePositionPatient=[4.0, -6.0, -34]),
+        "lies 9.0 mm beside the line of the other",
+    ),
     "one missing": (lambda datasets: datasets.pop(2), r"missing in 1 places: none lies between -37.00 and -31.00 mm"),
 }
 
@@ -259,6 +273,41 @@ def test_broken_series_say_what_is_wrong(name, tmp_path):
     change(datasets)
     with pytest.raises(UnreadableImageError, match=said):
         read_volume(written(tmp_path / "a", datasets))
+
+
+@pytest.mark.parametrize(
+    ("places", "gaps"), [([0, 1, 3], 1), ([0, 1, 2, 4, 6], 2), ([0, 1, 2, 3, 5, 7, 9], 3), ([0, 2, 4, 6, 7], 0)]
+)
+def test_the_usual_distance_is_the_smaller_of_the_two_in_the_middle(tmp_path, places, gaps):
+    """Their mean would call half of a series with every second slice missing whole."""
+    datasets = slices(len(places))
+    for one, place in zip(datasets, places, strict=True):
+        one.ImagePositionPatient = [0, 0, place]
+    folder = written(tmp_path / "a", datasets)
+    if gaps:
+        with pytest.raises(UnreadableImageError, match=f"missing in {gaps} places"):
+            read_volume(folder)
+    assert read_volume(folder, allow_gaps=True).spacing == (1 if gaps else 2)
+
+
+def test_two_slices_far_beside_each_other_are_no_leaning_gantry(tmp_path):
+    datasets = slices(2)
+    datasets[1].ImagePositionPatient = [500.0, -6.0, -37.0]
+    with pytest.raises(UnreadableImageError, match="beside the line of the other slices"):
+        read_volume(written(tmp_path / "a", datasets))
+
+
+def test_a_slice_without_suffix_and_preamble_is_not_dropped(tmp_path):
+    folder = written(tmp_path / "a", slices(4))
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path = path.rename(folder / f"IM{number}")
+        if number == 3:
+            path.write_bytes(path.read_bytes()[132:])
+    (folder / "README").write_text("not a slice")
+    assert len(read_volume(folder)) == 4
+    (folder / "IM4").touch()
+    with pytest.raises(UnreadableImageError, match="IM4 is empty: a slice that was cut short"):
+        read_volume(folder)
 
 
 def test_damaged_files_are_refused_with_a_reason(tmp_path):
@@ -282,6 +331,34 @@ def test_a_report_and_a_discs_index_in_the_folder_are_passed_over(tmp_path):
     assert len(read_volume(folder)) == 3
     with pytest.raises(UnreadableImageError, match=r"report.dcm is no DICOM image; a list of files is one"):
         read_volume([folder / "report.dcm"])
+
+
+def test_an_enhanced_file_of_one_frame_is_read_by_its_groups(tmp_path):
+    files = [enhanced(1) for _ in range(3)]
+    for number, file in enumerate(files):
+        file.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0].ImagePositionPatient = [0, 0, number * 2.0]
+    expected = [np.clip((file.pixel_array - 1000.0 - 399.5) / 1799 + 0.5, 0, 1) * 255 for file in files]
+
+    alone = read_volume(as_bytes(files[1]), window="bone")
+    np.testing.assert_allclose(stack(alone), expected[1:2], rtol=0, atol=1e-3)
+    assert alone.positions.tolist() == [2.0]
+    for file in files:
+        file.SeriesInstanceUID = "1.2.3"
+    series = read_volume(written(tmp_path / "a", files), window="bone")
+    np.testing.assert_allclose(stack(series), expected, rtol=0, atol=1e-3)
+    assert series.positions.tolist() == [0.0, 2.0, 4.0]
+
+
+def test_a_file_of_a_whole_volume_may_be_larger_than_a_radiographs(monkeypatch, tmp_path):
+    content = as_bytes(enhanced())
+    (tmp_path / "a.dcm").write_bytes(content)
+    pages = tiff(tmp_path / "a.tif", GREY)
+    for module in (dicom_pedclip, reading_pedclip):
+        monkeypatch.setattr(module, "MAX_BYTES", 1000)
+    assert len(read_volume(tmp_path / "a.dcm")) == len(read_volume(pages)) == 4
+    monkeypatch.setattr(volume_reading_pedclip, "MAX_VOLUME_BYTES", 1000)
+    with pytest.raises(UnreadableImageError, match="at most 1000 are read"):
+        read_volume(tmp_path / "a.dcm")
 
 
 def test_frames_without_places_or_too_many_are_refused(monkeypatch):
@@ -391,6 +468,32 @@ def test_niftis_scaling_and_empty_voxels(tmp_path):
     np.testing.assert_allclose(stack(read_volume(tmp_path / "b.nii", window="soft_tissue")), expected, atol=1e-3)
 
 
+@pytest.mark.parametrize(("unit", "length"), [("meter", 0.001), ("micron", 1000.0), ("unknown", 1.0)])
+def test_a_niftis_places_are_millimetres_whatever_its_unit(tmp_path, unit, length):
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(np.zeros((6, 5, 4), np.int16), np.diag([length, length, 3 * length, 1]))
+    image.header.set_xyzt_units(unit)
+    image.to_filename(tmp_path / "a.nii")
+    np.testing.assert_allclose(read_volume(tmp_path / "a.nii").positions, [0, 3, 6, 9], rtol=1e-6)
+
+
+def test_sheared_niftis_are_measured_along_their_slices_normal(tmp_path):
+    affine = np.diag([1, 1, 3, 1.0])
+    affine[1, 2] = 2.0  # each slice lies 2 mm further to the front, as from a leaning gantry
+    assert read_volume(nifti(np.zeros((6, 5, 4), np.int16), affine, tmp_path / "a.nii")).spacing == pytest.approx(3)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinite_voxels_are_refused(tmp_path, value):
+    array = RNG.normal(size=(6, 5, 4)).astype(np.float32)
+    array[0, 0, 2] = value
+    with pytest.raises(UnreadableImageError, match="slice 2 holds values that are not finite"):
+        read_volume(nifti(array, np.eye(4), tmp_path / "a.nii"))
+    pages = tiff(tmp_path / "a.tif", array.transpose(2, 1, 0).copy())
+    with pytest.raises(UnreadableImageError, match="slice 2 holds values that are not finite"):
+        read_volume(pages)
+
+
 def test_broken_and_huge_niftis_are_refused(tmp_path):
     path = nifti(np.zeros((6, 5, 4), np.int16), np.eye(4), tmp_path / "a.nii.gz")
     whole = gzip.decompress(path.read_bytes())
@@ -466,8 +569,18 @@ def test_arrays_are_volumes_by_the_rule_of_images():
     np.testing.assert_allclose(stack(read_volume(hounsfield)), expected, rtol=0, atol=1e-3)
 
 
+def test_wide_integers_and_half_precision_are_read_as_images_are():
+    for dtype in (np.int32, np.int64, np.uint64):
+        np.testing.assert_array_equal(stack(read_volume(GREY.astype(dtype))), GREY)
+    np.testing.assert_array_equal(stack(read_volume(torch.from_numpy(GREY).long())), GREY)
+    np.testing.assert_array_equal(stack(read_volume(torch.from_numpy(GREY).to(torch.bfloat16))), GREY)
+    assert read_volume(GREY.astype(np.int64) * 2).window == "percentiles"
+    window = tuple(np.array([40, 400], np.float32))
+    np.testing.assert_array_equal(stack(read_volume(GREY, window=window)), stack(read_volume(GREY, window=(40, 400))))
+
+
 def test_a_large_volumes_percentiles_come_from_a_part_of_it(monkeypatch):
-    values = RNG.integers(-1000, 1000, (6, 40, 50)).astype(np.int16)
+    values = np.random.default_rng(1).integers(-1000, 1000, (6, 40, 50)).astype(np.int16)
     whole = stack(read_volume(values))
     monkeypatch.setattr(volume_windows_pedclip, "LOOKED_AT", 3000)
     part = stack(read_volume(values))
@@ -482,6 +595,9 @@ def test_a_large_volumes_percentiles_come_from_a_part_of_it(monkeypatch):
         (np.zeros((2049, 1, 1), np.uint8), {}, "2049 slices; at most 2048 are read"),
         (np.zeros((2, 4, 5), complex), {}, "holds complex128; pixels are numbers"),
         (np.full((2, 4, 5), np.nan), {}, "slice 0 holds values that are not finite"),
+        (np.zeros((64, 64, 3), np.uint8), {}, r"shape \(64, 64, 3\), like an image in colour"),
+        (np.full((2, 4, 5), -600.0), {}, "slice 0 holds -600 to -600; .*from 0 to 255: give a window"),
+        (np.full((2, 4, 5), 256.0), {}, "slice 0 holds 256 to 256"),
         (GREY, {"window": "brain"}, "window is 'brain'; it is one of lung, bone, soft_tissue, percentiles"),
         (GREY, {"window": (40, 0)}, "two numbers, the width above 1"),
         (GREY, {"spacing": -1.0}, "spacing is -1.0"),
@@ -551,12 +667,37 @@ def test_the_processor_takes_views_and_settings(processor):
         ({"images": GREY[0], "window": "lung"}, "window is 'lung', which is for volumes="),
         ({"volumes": GREY, "return_tensors": "np"}, "volumes come as torch tensors"),
         ({"images": np.zeros((32, 224, 224), np.uint8)}, r"image is 3-D \(32, 224, 224\); pass volumes="),
-        ({"volumes": sorted(map(str, CT.iterdir()))}, r"2062 and 2392 are of one series .*volumes=\[\[first"),
+        ({"views": [GREY[0]], "window": "lung"}, "window is 'lung', which is for volumes="),
+        ({"views": [GREY[0]], "spacing": 2.0}, "spacing is 2.0, which is for volumes="),
+        ({"views": [GREY[0]], "plane": "axial"}, "plane is 'axial', which is for volumes="),
+        ({"views": [GREY[0]], "allow_gaps": True}, "allow_gaps is True, which is for volumes="),
+        ({"volumes": [GREY[0], GREY[1][:9]], "do_resize": False}, r"slice 0 of study 1 comes out as \(3, 9, 30\)"),
+        ({"volumes": sorted(map(str, CT.iterdir()))}, r"2062 and 2392 are of one series .*the volumes, \[\[first"),
     ],
 )
 def test_the_processor_refuses_what_is_ambiguous(processor, given, said):
     with pytest.raises(ValueError, match=said):
         processor(**given)
+
+
+def test_pages_of_an_open_image_are_asked_for_as_a_file(processor, tmp_path):
+    with (
+        Image.open(tiff(tmp_path / "a.tif", GREY)) as image,
+        pytest.raises(UnreadableImageError, match=r"4 frames or pages; .* volumes=... with the path or the bytes"),
+    ):
+        processor(volumes=[image])
+
+
+def test_the_processor_tells_series_apart_as_its_errors_say(processor):
+    assert {len(paths) for paths in processor.series_in(CT).values()} == {5}
+
+
+def test_in_half_precision_a_batch_keeps_its_places(processor):
+    whole = processor(volumes=[CT], text=["chest"])
+    half = processor(volumes=[CT], text=["chest"]).to(torch.bfloat16)
+    assert half["pixel_values"].dtype == torch.bfloat16 and half["input_ids"].dtype == torch.long
+    torch.testing.assert_close(half["slice_positions"], whole["slice_positions"], rtol=0, atol=0)
+    assert processor(volumes=[CT]).to("meta")["slice_positions"].device.type == "meta"
 
 
 def test_a_series_given_as_files_is_one_study(processor):
@@ -581,14 +722,39 @@ def test_the_pipeline_answers_for_a_study(make_model, processor, tokenizer):
     assert {one["label"]: one["score"] for one in lung} != {one["label"]: one["score"] for one in answers[0]}
     with pytest.raises(ValueError, match="window is 'lung', which is for volumes=True"):
         classify(GREY[0], candidate_labels=labels, window="lung")
+    with pytest.raises(ValueError, match="are of one series and were given as volumes of their own"):
+        classify(sorted(map(str, CT.iterdir())), candidate_labels=labels, volumes=True)
+    one = classify([sorted(map(str, CT.iterdir()))], candidate_labels=labels, volumes=True)
+    assert one[0] == answers[0]
     with pytest.raises(ValueError, match="a study goes by itself"):
         classify([GREY, GREY], candidate_labels=labels, volumes=True, batch_size=2)
+
+
+def test_the_pipeline_passes_on_how_volumes_are_read(make_model, processor, tokenizer, tmp_path):
+    model = make_model(text={"vocab_size": len(tokenizer)}, volume_pooling="attention")
+    with torch.no_grad():
+        for parameter in model.slice_pooling.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    classify = PedCLIPZeroShotImageClassificationPipeline(model=model, processor=processor)
+    labels = ["chest", "hand"]
+    datasets = slices(5)
+    datasets.pop(2)
+    folder = str(written(tmp_path / "a", datasets))
+    with pytest.raises(UnreadableImageError, match="allow_gaps=True"):
+        classify(folder, candidate_labels=labels, volumes=True)
+    assert len(classify(folder, candidate_labels=labels, volumes=True, allow_gaps=True)) == 2
+    near, far = (classify(GREY, candidate_labels=labels, volumes=True, spacing=mm) for mm in (1.0, 9.0))
+    assert near != far
+    path = str(nifti(RNG.integers(0, 99, (6, 5, 4)).astype(np.int16), np.eye(4), tmp_path / "a.nii"))
+    assert classify(path, candidate_labels=labels, volumes=True, plane="sagittal")
+    with pytest.raises(ValueError, match="plane is 'axial', which is for volumes=True"):
+        classify(GREY[0], candidate_labels=labels, plane="axial")
 
 
 def test_one_slice_at_a_time_is_held(processor, tmp_path, monkeypatch):
     folder = written(tmp_path / "a", slices(6))
     alive, most = [], []
-    read = dicom_series_pedclip._slice_values
+    read = dicom_series_pedclip.slice_values
 
     def counted(*arguments):
         import gc
@@ -601,7 +767,7 @@ def test_one_slice_at_a_time_is_held(processor, tmp_path, monkeypatch):
         most.append(len(alive))
         return values
 
-    monkeypatch.setattr(dicom_series_pedclip, "_slice_values", counted)
+    monkeypatch.setattr(dicom_series_pedclip, "slice_values", counted)
     processor(volumes=folder)
     assert len(most) == 6 and max(most) <= 2
 

@@ -2,14 +2,23 @@
 
 import json
 
+import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
-from pedclip.configuration.training import load_recipe
+from pedclip.configuration.training import ModelConfig, load_recipe
 from pedclip.processing.phantom.study import Clinic
 from pedclip.processing.phantom.volume_folder import VolumeSettings, write_volumes
-from pedclip.train import train
+from pedclip.run_folder import earlier_model
+from pedclip.train import build_model, train
+
+
+def test_the_second_stage_before_the_first_says_which_to_train(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"first/hub, and there is no such folder; .* volume_tower.yaml"):
+        build_model(ModelConfig(pretrained=str(tmp_path / "first" / "hub")))
+    for name in ("somebody/model", "model", str(tmp_path), "package://pedclip/model"):
+        assert earlier_model(name) == name
 
 
 def test_the_adapter_learns_on_volumes_and_the_frozen_tower_stays(tmp_path, make_model, processor):
