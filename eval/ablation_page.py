@@ -55,7 +55,8 @@ def seeds(values: Sequence[float], sign: str = "") -> str:
 
 def verdict(score: Mapping[str, Any]) -> str:
     """What an interval of a difference says, with how many seeds agree."""
-    if max(abs(value) for value in (score["value"], score["low"], score["high"], *score["seeds"])) < ROUNDING:
+    said = (score["value"], score["low"], score["high"], *score["seeds"])
+    if all(abs(value) < ROUNDING for value in said if value is not None):
         return "0 but for rounding"
     same = sum((value > 0) == (score["value"] > 0) for value in score["seeds"])
     agreeing = f"{same} of {len(score['seeds'])} seeds have its sign"

@@ -54,7 +54,7 @@ def answer(results: Mapping[str, Any]) -> str:
     parts = [f"less {other} {gain(one)}: {verdict(one)}" for other, one in primary.items()]
     said = f"The primary question: is the probe's mean AUC of the findings higher with {first}? {'. '.join(parts)}."
     said = said.replace("? less", "? Less").replace(". less", ". Less")
-    unsure = [other for other, one in primary.items() if one["low"] <= 0]
+    unsure = [other for other, one in primary.items() if one["low"] is None or one["low"] <= 0]
     if unsure:
         said += f" So {first} is not shown to be better than {' or '.join(unsure)}."
     worse = [f"{task} ({gain(score)} less {other})" for other, task, score in _worse(results)]
@@ -68,7 +68,7 @@ def _worse(results: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]
         (other, task, score)
         for other, one in volumes["differences"].items()
         for task, score in one.items()
-        if task in volumes["chance"] and score["high"] < -ROUNDING
+        if task in volumes["chance"] and score["high"] is not None and score["high"] < -ROUNDING
     ]
 
 
@@ -81,7 +81,7 @@ def summary(results: Mapping[str, Any]) -> str:
     parts = []
     for other, one in volumes["differences"].items():
         score = one[f"classification: {MEAN}"]
-        small = " (its interval holds 0)" if score["low"] <= 0 <= score["high"] else ""
+        small = " (its interval holds 0)" if score["low"] is not None and score["low"] <= 0 <= score["high"] else ""
         parts.append(f"{first} less {other} is {gain(score)}{small}")
     better = "; ".join(f"{other} on {task}, {gain(score)}" for other, task, score in _worse(results))
     return (
