@@ -32,7 +32,7 @@ test: $(STAMP)  ## Run the tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 test-all: $(STAMP)  ## All tests: also those of real size, every snippet in a fresh process, and the Space's page
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 -m "slow or not slow"
+	HYPOTHESIS_PROFILE=search OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 -m "slow or not slow"
 	$(MAKE) common-tests
 	$(PY) tests/space/run.py
 

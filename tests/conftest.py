@@ -8,6 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, so that a change is judged by what it changes; `make test-all` draws others.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # Read when huggingface_hub and torch are imported. A test that asks for the network fails at once; and two test
 # workers with two threads each are slower on two cores than two with one.

@@ -329,6 +329,8 @@ def _period_ends(words: list[str], upcoming: str) -> bool:
     word = token.lower()
     following = upcoming[0]
     _, abbreviations, units = _table()
+    if not word:  # "( . left"
+        return following.isupper()
     if word in TITLES:
         return False
     if word in BEFORE_NUMBER and following.isdigit():

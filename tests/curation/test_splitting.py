@@ -74,6 +74,7 @@ def test_any_text_at_all_is_covered(report):
         ("IMPRESSION:1.Knee effusion.2.Hip dysplasia.", ["Knee effusion.", "Hip dysplasia."]),
         ("It measures 3.5 x 2 cm.The knee is fine.", ["It measures 3.5 x 2 cm.", "The knee is fine."]),
         ("Impression:\ni. Effusion.\nii. Normal hip.", ["Effusion.", "Normal hip."]),
+        ("( . left", ["( . left"]),
         ("- Lungs clear\n- No effusion", ["Lungs clear", "No effusion"]),
         ("IMPRESSION: 1. Clear lungs 2. Normal heart 3. No ribs", ["Clear lungs", "Normal heart", "No ribs"]),
         ("Risser stage 2. Slight tilt.", ["Risser stage 2.", "Slight tilt."]),
