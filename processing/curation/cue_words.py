@@ -111,7 +111,7 @@ IRRELEVANT = any_of(
     r"^(?:(?:above|below)[- ]?(?:knee|elbow) |volar |dorsal )?(?:back-?slab|splint|boot)(?:\.|$)",
     r"\b(?:interpreted|read|reported) by the\b|^(?:mri|ct|ultrasound|us)\b.{0,20}\b(?:more|"
     r"most) sensitive\b(?!.*\bbut\b)",
-    r"\btold\.?$|(?:mr|mrs|ms|dr)\b.*\bto see\.?$|\bdiscretion\b|\b(?:seen|sent|received) (?:the |these )?images\b|"
+    r"\btold\.?$|\b(?:mr|mrs|ms|dr)\b.*\bto see\.?$|\bdiscretion\b|\b(?:seen|sent|received) (?:the |these )?images\b|"
     r"\bcop(?:y|ies) (?:goes|sent)\b|\b(?:mentioned|explained|given|handed) to (?:the )?(?:family|mother|father|mum|"
     r"mom|nan|parents?|patient|child)\b|"
     r"^(?:not )?fit (?:for|to)\b|^(?!.*(?:pulmonary|vascular|artery))(?:[\w-]+ ){0,2}(?:sling|crutches)\.?$|"

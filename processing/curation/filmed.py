@@ -119,12 +119,12 @@ class Filmed:
 
         `spoken_of`: whose part goes first; None where films of several parts would fit alike.
         """
-        said = frozenset(FULL.get(token.word, token.word) for token in tokens(text))
-        if not said & VIEW_WORDS or not said <= VIEW_WORDS | SIDE_WORDS:
-            return None
         several = {expert for expert, numbers in self.by_expert.items() if len(numbers) > 1}
         meant = {self.experts[n] for n in spoken_of} & several or several
         if len(meant) != 1:
+            return None
+        said = frozenset(FULL.get(token.word, token.word) for token in tokens(text))
+        if not said & VIEW_WORDS or not said <= VIEW_WORDS | SIDE_WORDS:
             return None
         numbers = self.by_expert[str(meant.pop())]
         own = {n: {FULL.get(word, word) for word in self.own_words[n]} for n in numbers}
