@@ -22,7 +22,8 @@ from ..processing.phantom.folder import write_folder
 from .ablation_design import Design, load_design
 from .ablation_runs import FILMS, films_of_part, run_one
 from .ablation_statistics import summary
-from .experiment import AT_ONCE, arguments_of, remember, run_at_once, spending, spent, write_json
+from .experiment import AT_ONCE, arguments_of, remember, run_at_once, spending, spent
+from .json_files import write_json
 from .statistics import RESAMPLES
 from .tasks import provenance
 

@@ -44,8 +44,8 @@ from .experiment import (
     remember,
     run_at_once,
     train_as_process,
-    write_json,
 )
+from .json_files import write_json
 from .marks import between_marks
 from .prompt_classification import logits_of
 from .prompts import question_file, questions

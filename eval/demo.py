@@ -25,10 +25,10 @@ from ..processing.data.folder import read_folder
 from ..processing.data.sample import Sample
 from ..processing.phantom.rows import AGE_BANDS
 from .baselines import BASELINES, extract, fit_and_score
-from .bench.stored import write_json
 from .classification import Classification, classify
 from .embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
 from .gate import gate_accuracy
+from .json_files import write_json
 from .leakage import leaks_of
 from .predictions import of_gate
 from .prompt_classification import prompt_classification

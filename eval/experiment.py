@@ -24,6 +24,7 @@ from ..configuration.data import SplitsConfig
 from ..configuration.training import load_recipe
 from ..processing.phantom.folder import FolderSettings
 from ..processing.phantom.study import Clinic
+from .json_files import write_json
 from .prompts import question_file
 
 EVALUATION = Lock()  # models are opened one at a time: transformers changes global state meanwhile
@@ -88,9 +89,7 @@ def remember(now: Mapping[str, Any], out: Path) -> None:
             )
         return
     out.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
-    new.replace(file)
+    write_json(file, now)
 
 
 def film_settings(values: Mapping[str, Any], name: str) -> FolderSettings:
@@ -167,12 +166,6 @@ def run_at_once(jobs: Sequence[Job], do: Callable[[Job], dict[str, Any]], what: 
         finally:
             stopped.set()
         return [future.result() for future in futures]
-
-
-def write_json(file: Path, value: Any) -> None:
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    new.replace(file)
 
 
 def _differing(before: Any, now: Any, where: str = "") -> list[str]:

@@ -31,8 +31,8 @@ from .experiment import (
     spending,
     spent,
     train_as_process,
-    write_json,
 )
+from .json_files import write_json
 from .statistics import RESAMPLES
 from .tasks import provenance
 from .volume import MIN_IMAGES, answers, chances, compare, embed_splits

@@ -23,10 +23,10 @@ from ..configuration.training import load_recipe
 from ..processing.data.folder import SPLITS, read_folder
 from ..processing.data.sample import Sample
 from .baselines import BASELINES, PROBE, Baseline, extract, fit_and_score
-from .bench.stored import write_json
 from .classification import classify, enough
 from .embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
 from .gate import gate_accuracy
+from .json_files import write_json
 from .leakage import leaks_of
 from .predictions import of_gate, of_matching
 from .prompt_classification import prompt_classification

@@ -29,8 +29,9 @@ from ..configuration.data import DataConfig
 from ..configuration.training import TrainConfig, load_recipe
 from ..processing.data.folder import read_folder
 from ..processing.data.sample import Sample
-from .bench.stored import remember, write_json
+from .bench.stored import remember
 from .embeddings import load_model, model_hash
+from .json_files import write_json
 from .leakage import leaks_of
 from .prompt_classification import prompt_classification
 from .retrieval import chance_of_hit, matching

@@ -22,11 +22,11 @@ from tqdm.auto import tqdm
 
 from ...processing.phantom.official import write_official
 from ..intervals import LEVEL, bca_interval
+from ..json_files import write_json
 from ..tasks import shown
 from .questions import QUESTIONS
 from .report import PHANTOM, html, open_run
 from .running import Bench, failed, run_bench
-from .stored import write_json
 from .tasks import TASKS
 
 PROMPTS = Path(__file__).parent / "phantom_prompts.yaml"

@@ -8,12 +8,13 @@ import numpy as np
 import yaml
 
 from ..intervals import NO_SPREAD, bca_interval
+from ..json_files import read_json
 from ..leakage import leak_mark
 from ..page import listing, page, table, text
 from ..tasks import shown
 from .by_group import NOTE
 from .maps import MAPS
-from .stored import RESULTS, read_json, stored_answers
+from .stored import RESULTS, stored_answers
 
 PAPER = Path(__file__).parent / "paper.yaml"
 PHANTOM = (

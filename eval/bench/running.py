@@ -22,6 +22,7 @@ from ...processing.dicom_pedclip import UnreadableImageError
 from ...processing.phantom.official import is_phantom_tree
 from ..calibration import calibration
 from ..embeddings import EmbeddedImages, ModelUnderTest, load_model, model_hash
+from ..json_files import read_json, write_json
 from ..leakage import leak_mark, leaks_of
 from ..predictions import numbered
 from ..statistics import RESAMPLES, patient_weights, without_each
@@ -33,11 +34,9 @@ from .stored import (
     RESULTS,
     TASKS_FOLDER,
     earlier_statuses,
-    read_json,
     remember,
     still_holds,
     stored_answers,
-    write_json,
 )
 from .tasks import TASKS, BenchTask
 from .zero_shot import PROMPTS

@@ -1,10 +1,11 @@
 """What a run of the benchmark has in its folder already, and when that may be used again."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ..json_files import read_json, write_json
 
 TASKS_FOLDER = "tasks"  # an answer a file
 RESULTS = "results.json"
@@ -22,21 +23,6 @@ def remember(out: Path, settings: Mapping[str, Any]) -> None:
         raise ValueError(
             f"{out} holds results of another run ({', '.join(changed)} differ); take its settings, or another --out"
         )
-
-
-def write_json(file: Path, value: Any) -> None:
-    """Whole or not at all; NaN, which JSON has not, is an error."""
-    new = file.with_name(f".{file.name}.new")
-    new.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(new, file)
-
-
-def read_json(file: Path) -> Any:
-    """ValueError with the file's name where it was cut off."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is no whole JSON ({error}); remove it and run the same command again") from None
 
 
 def stored_answers(out: Path) -> dict[str, dict[str, Any]]:

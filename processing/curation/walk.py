@@ -267,7 +267,7 @@ class Walk:
         """
         called = self.filmed.called(mention.words)
         if called:
-            return called, "name"
+            return self.filmed.of_side(called, side) or called, "name"
         spoken_of = frozenset() if self.spread else beside or self.recalled or self.place.current or frozenset()
         hit = self.filmed.find(mention.entry, side, spoken_of)
         if hit is None and side is not None and not close:

@@ -147,6 +147,7 @@ def test_a_long_list_of_views_ends():
         ("Renal osteodystrophy at the wrist.", ("chest", "left wrist"), {"left wrist"}),
         ("The right acetabulum is shallow.", ("pelvis", "leg length"), {"pelvis"}),
         ("Genu valgum.", ("pelvis", "leg length"), {"leg length"}),
+        ("The left lower limb is bowed.", ("left lower limb", "right lower limb"), {"left lower limb"}),
         ("Callus at the left tibia.", ("left lower limb", "right lower limb"), {"left lower limb"}),
         ("Fractures of the left 5th to 7th ribs.", ("ribs left", "ribs right"), {"ribs left"}),
         (

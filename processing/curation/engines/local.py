@@ -22,15 +22,8 @@ from .cache import Reply
 # llama3.1: what is trained with its answers has to be named after it (licences.yaml).
 MODEL, LICENCE = "Qwen/Qwen2.5-1.5B-Instruct", "apache-2.0"
 PIECES, PIECE = 128, 2**15  # of a file of weights, in bytes, to tell it from others
-OF_A_MODEL = {
-    ".json",
-    ".safetensors",
-    ".bin",
-    ".gguf",
-    ".model",
-    ".txt",
-    ".jinja",
-}  # weights, their index, config, words
+# weights, their index, config, words
+OF_A_MODEL = frozenset((".json", ".safetensors", ".bin", ".gguf", ".model", ".txt", ".jinja"))
 KNOWN_LICENCES = {
     MODEL: LICENCE,
     "Qwen/Qwen2.5-7B-Instruct": "apache-2.0",
