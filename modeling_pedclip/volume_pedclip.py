@@ -92,32 +92,58 @@ def encode_slices(
     flat = pixel_values.flatten(0, 1)
     kept = None if slice_mask is None or slice_mask.all() else slice_mask.flatten().nonzero()[:, 0]  # (N,)
     study = torch.arange(studies, device=pixel_values.device).repeat_interleave(slices)
-    parts = []
-    for first in range(0, len(flat) if kept is None else len(kept), slices_at_once):
+    count = len(flat) if kept is None else len(kept)
+    tokens = _Rows(count)
+    layers: dict[str, list[_Rows | None]] = {}
+    for first in range(0, count, slices_at_once):
         rows = slice(first, first + slices_at_once) if kept is None else kept[first : first + slices_at_once]
         experts = None if forced_experts is None else forced_experts[study[rows]]
-        parts.append(tower(flat[rows], forced_experts=experts))
+        part = tower(flat[rows], forced_experts=experts)
+        tokens.add(part["last_hidden_state"][:, 0])
+        for name in ("hidden_states", "attentions", "router_logits"):
+            if (of_part := part.get(name)) is not None:
+                # of hidden states, only those of the layers that were asked for are there
+                wanted = layers.setdefault(name, [None if layer is None else _Rows(count) for layer in of_part])
+                for layer, values in zip(wanted, of_part, strict=True):
+                    if layer is not None:
+                        layer.add(values)
 
-    def gathered(tensors: list[torch.Tensor]) -> torch.Tensor:
-        real = torch.cat(tensors)
+    def gathered(found: _Rows) -> torch.Tensor:
+        real = found.whole()
         if kept is None:
             return real.unflatten(0, (studies, slices))
         everywhere = real.new_zeros(studies * slices, *real.shape[1:])
         return everywhere.index_copy(0, kept.to(real.device), real).unflatten(0, (studies, slices))
 
-    def gathered_each(name: str) -> tuple[torch.Tensor | None, ...] | None:
-        layers = [part[name] for part in parts if part.get(name) is not None]
-        if not layers:
-            return None
-        # of hidden states, only those of the layers that were asked for are there
-        return tuple(None if layer[0] is None else gathered(list(layer)) for layer in zip(*layers, strict=True))
-
     return PedCLIPVisionOutput(
-        last_hidden_state=gathered([part["last_hidden_state"][:, 0] for part in parts]),
-        hidden_states=gathered_each("hidden_states"),
-        attentions=gathered_each("attentions"),
-        router_logits=gathered_each("router_logits"),
+        last_hidden_state=gathered(tokens),
+        **{
+            name: tuple(None if layer is None else gathered(layer) for layer in of_all)
+            for name, of_all in layers.items()
+        },
     )
+
+
+class _Rows:
+    """One tensor of all slices, from those that come some at a time."""
+
+    def __init__(self, count: int):
+        self.count, self.filled = count, 0
+        self.rows: torch.Tensor | None = None
+        self.parts: list[torch.Tensor] = []
+
+    def add(self, part: torch.Tensor) -> None:
+        if part.requires_grad:
+            self.parts.append(part)
+            return
+        # into one tensor: small ones that stay, among the tower's large ones that go, scatter the memory of a CPU
+        if self.rows is None:
+            self.rows = part.new_empty(self.count, *part.shape[1:])
+        self.rows[self.filled : self.filled + len(part)] = part
+        self.filled += len(part)
+
+    def whole(self) -> torch.Tensor:
+        return torch.cat(self.parts) if self.rows is None else self.rows
 
 
 def encode_positions(
