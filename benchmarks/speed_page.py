@@ -63,8 +63,9 @@ def volume_lines() -> str:
             f"{held['mean of a loop']:.2f}.",
             f"- Against that loop with mean pooling, {pair['slices']} slices: {clock['ratio']:.3f} times as long "
             f"(quartiles {low:.3f} to {high:.3f} of {pair['pairs']} pairs; goal {pair['goal']:g}{slow}).",
-            f"- Processor time by slices: {seconds}. A straight line leaves {length['unexplained_share']:.2%} of it "
-            f"unexplained: {1000 * length['seconds_a_slice']:.0f} ms a slice.",
+            f"- Processor time by slices: {seconds}. A straight line leaves "
+            f"{100 * length['unexplained_share']:.1g} % of it unexplained: {1000 * length['seconds_a_slice']:.0f} ms "
+            "a slice.",
             "",
             f"ViT-B/16 with 23 experts in its last layer, {result['slices_at_once']} slices at once, "
             f"{result['threads']} threads, float32 ({result['cores']} cores, commit {result['commit']}).",

@@ -24,7 +24,7 @@ from ..configuration.data import SplitsConfig
 from ..configuration.training import load_recipe
 from ..processing.phantom.folder import FolderSettings
 from ..processing.phantom.study import Clinic
-from .json_files import write_json
+from .json_files import read_json, write_json
 from .prompts import question_file
 
 EVALUATION = Lock()  # models are opened one at a time: transformers changes global state meanwhile
@@ -81,7 +81,7 @@ def remember(now: Mapping[str, Any], out: Path) -> None:
     """Writes OUT/design.json before the first run; afterwards any other design is an error, and nothing is changed."""
     file = out / "design.json"
     if file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = read_json(file)
         if differing := sorted(_differing(before, now)):
             raise ValueError(
                 f"{out} was begun with another design (it differs in {', '.join(differing)}), and runs of two designs "

@@ -103,8 +103,9 @@ def encode_slices(
         for name in ("hidden_states", "attentions", "router_logits"):
             if (of_part := part.get(name)) is not None:
                 # of hidden states, only those of the layers that were asked for are there
-                wanted = layers.setdefault(name, [None if layer is None else _Rows(count) for layer in of_part])
-                for layer, values in zip(wanted, of_part, strict=True):
+                if name not in layers:
+                    layers[name] = [None if values is None else _Rows(count) for values in of_part]
+                for layer, values in zip(layers[name], of_part, strict=True):
                     if layer is not None:
                         layer.add(values)
 
